@@ -1,0 +1,1 @@
+"""orgate: one person's gateway to OpenRouter."""

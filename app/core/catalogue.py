@@ -1,0 +1,121 @@
+"""The model catalogue as a value: choosing and ordering its entries without touching them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from app.core.errors import BadRequest, Json
+
+Model = dict[str, Json]
+SORTS = ("price", "context", "newest")
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which models an app wants to see, and in which order."""
+
+    q: str = ""
+    """Part of the id or the name, in any case."""
+    provider: str = ""
+    """Who makes the model: the id up to its slash."""
+    modality: str = ""
+    """An input or output modality (image, audio …), or the whole form ("text+image->text")."""
+    supported_parameters: tuple[str, ...] = ()
+    max_price: Decimal | None = None
+    """Dollars per million tokens; neither prompt nor completion may be dearer. Unknown prices do not pass."""
+    sort: str = ""
+
+    @classmethod
+    def parse(cls, args: dict[str, str]) -> Query:
+        """The query in these URL arguments; names that are not ours are ignored. Raises BadRequest."""
+        sort = args.get("sort", "")
+        if sort and sort not in SORTS:
+            raise BadRequest(f"sort takes one of {', '.join(SORTS)}.", param="sort")
+        return cls(
+            q=args.get("q", "").lower(),
+            provider=args.get("provider", "").lower(),
+            modality=args.get("modality", "").lower(),
+            supported_parameters=tuple(filter(None, args.get("supported_parameters", "").split(","))),
+            max_price=_limit(args.get("max_price", "")),
+            sort=sort,
+        )
+
+
+def select(models: Iterable[Model], query: Query) -> list[Model]:
+    """The models that match, in the order asked for; without one, in the catalogue's."""
+    chosen = [model for model in models if _matches(model, query)]
+    if query.sort == "price":
+        return sorted(chosen, key=lambda model: (_dearest(model) is None, price(model, "prompt") or 0, _total(model)))
+    if query.sort == "context":
+        return sorted(chosen, key=lambda model: -_whole(model.get("context_length")))
+    if query.sort == "newest":
+        return sorted(chosen, key=lambda model: -_whole(model.get("created")))
+    return chosen
+
+
+def allowed(models: Iterable[Model], names: tuple[str, ...]) -> list[Model]:
+    """The models that OPENROUTER_MODELS lets through: full ids, or "author/*" for all of one author."""
+    authors = {name[:-1] for name in names if name.endswith("/*")}
+    return [model for model in models if model["id"] in names or f"{str(model['id']).split('/')[0]}/" in authors]
+
+
+def price(model: Model, kind: str) -> Decimal | None:
+    """Dollars per token, or None when it is not known (routers say "-1")."""
+    pricing = model.get("pricing")
+    value = pricing.get(kind) if isinstance(pricing, dict) else None
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and amount >= 0 else None
+
+
+def _matches(model: Model, query: Query) -> bool:
+    identity = f"{model['id']} {model.get('name', '')}".lower()
+    return (
+        query.q in identity
+        and (not query.provider or str(model["id"]).lower().startswith(f"{query.provider}/"))
+        and (not query.modality or query.modality in _modalities(model))
+        and set(query.supported_parameters) <= set(model.get("supported_parameters") or ())
+        and (query.max_price is None or _affordable(model, query.max_price))
+    )
+
+
+def _modalities(model: Model) -> set[str]:
+    architecture = model.get("architecture")
+    if not isinstance(architecture, dict):
+        return set()
+    kinds = [*(architecture.get("input_modalities") or ()), *(architecture.get("output_modalities") or ())]
+    return {str(kind).lower() for kind in [*kinds, architecture.get("modality")]}
+
+
+def _affordable(model: Model, per_million: Decimal) -> bool:
+    dearest = _dearest(model)
+    return dearest is not None and dearest * 1_000_000 <= per_million
+
+
+def _dearest(model: Model) -> Decimal | None:
+    prompt, completion = price(model, "prompt"), price(model, "completion")
+    return None if prompt is None or completion is None else max(prompt, completion)
+
+
+def _total(model: Model) -> Decimal:
+    return (price(model, "prompt") or Decimal(0)) + (price(model, "completion") or Decimal(0))
+
+
+def _whole(value: Json) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _limit(text: str) -> Decimal | None:
+    if not text:
+        return None
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount < 0:
+        raise BadRequest("max_price takes dollars per million tokens, for example 2.50.", param="max_price")
+    return amount

@@ -1,0 +1,27 @@
+"""What a token allows its app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+SCOPES = ("chat", "models", "credits", "usage")
+QUOTA_KINDS = ("chat", "credits", "models")
+APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """An app's token as the gateway keeps it; the token itself is never stored."""
+
+    id: str
+    """The token's jti."""
+    app: str
+    scopes: frozenset[str]
+    issued_at: int
+    """Seconds since 1970, as are the next two."""
+    expires_at: int
+    revoked_at: int | None = None
+    quotas: Mapping[str, str] = field(default_factory=dict)
+    """The token's own quotas by kind, such as {"chat": "60 per minute"}; the others are the gateway's."""

@@ -1,0 +1,160 @@
+"""Reads what an answer says of itself (who answered, what it cost, how it ended) from a copy of its bytes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+
+from app.core.errors import Json
+from app.core.money import nanos
+from app.core.sse import SseDecoder
+
+_MAX_TOKENS = 10**9
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What OpenRouter counted and charged; a figure it did not give, or gave absurdly, is None."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cost: int | None = None
+    """Nano-dollars."""
+    is_byok: bool | None = None
+
+
+@dataclass
+class Reading:
+    """What has been read of one answer so far."""
+
+    generation_id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    error: Json = None
+    done: bool = False
+    """The stream said [DONE]."""
+
+    @property
+    def whole(self) -> bool:
+        """The answer came to its own end; the second finish event or a missing [DONE] does not matter."""
+        return self.error is None and (self.done or self.finish_reason is not None)
+
+
+class BrokenEvent(ValueError):
+    """An event of the stream is no JSON object, or larger than any honest one."""
+
+
+class StreamMeter:
+    """
+    Meters a chat stream: feed it the bytes that pass, read `reading` at any time.
+
+    The usage may be in any event, the last one counts (never a sum); finish_reason may come twice. Events that only
+    carry text are not parsed.
+    """
+
+    max_event_bytes = 8 * 2**20
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self._decoder = SseDecoder()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take note of a chunk of the stream; raises BrokenEvent where the stream stops being one."""
+        for data in self._decoder.feed(chunk):
+            self._event(data)
+        if self._decoder.pending_bytes > self.max_event_bytes:
+            raise BrokenEvent("an event of more than 8 MiB")
+
+    def _event(self, data: bytes) -> None:
+        if data == b"[DONE]":
+            self.reading.done = True
+            return
+        if self.reading.model is not None and not _worth_parsing(data):
+            return
+        event = parse(data)
+        if not isinstance(event, dict):
+            raise BrokenEvent("an event that is not JSON")
+        note(self.reading, event)
+
+
+def _worth_parsing(data: bytes) -> bool:
+    return (
+        data[:1] != b"{"
+        or data[-1:] != b"}"
+        or b'"usage"' in data
+        or b'"error"' in data
+        or (b'"finish_reason":' in data and b'"finish_reason":null' not in data)
+    )
+
+
+def read_plain(body: bytes) -> tuple[Json, Reading]:
+    """
+    The decoded body of a plain answer and what it says of itself; the body is None when it is not a JSON object.
+
+    OpenRouter sends white space ahead of the object while the model works; JSON allows it.
+    """
+    reading = Reading()
+    answer = parse(body)
+    if not isinstance(answer, dict):
+        return None, reading
+    note(reading, answer)
+    return answer, reading
+
+
+def parse(data: bytes) -> Json:
+    """The JSON value in these bytes with exact decimals, or None when it is none."""
+    try:
+        return json.loads(data, parse_float=Decimal)
+    except (ValueError, RecursionError):
+        return None
+
+
+def note(reading: Reading, answer: dict[str, Json]) -> None:
+    """Write into the reading what an answer or one event of it says."""
+    reading.generation_id = _text(answer.get("id")) or reading.generation_id
+    reading.model = _text(answer.get("model")) or reading.model
+    reading.provider = _text(answer.get("provider")) or reading.provider
+    if isinstance(answer.get("usage"), dict):
+        reading.usage = usage_of(answer["usage"])
+    if answer.get("error"):
+        reading.error = answer["error"]
+    choices = answer.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if isinstance(choice, dict):
+        reading.finish_reason = _text(choice.get("finish_reason")) or reading.finish_reason
+        if choice.get("error") or choice.get("finish_reason") == "error":
+            reading.error = reading.error or choice.get("error") or {"message": "The model ended with an error."}
+
+
+def usage_of(usage: dict[str, Json]) -> Usage:
+    """The usage object of an answer with its figures checked: counts in 0…10⁹, a cost that is no less than 0."""
+    cost = nanos(usage.get("cost"))
+    byok = usage.get("is_byok")
+    return Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        total_tokens=_count(usage.get("total_tokens")),
+        cached_tokens=_count(_inner(usage, "prompt_tokens_details", "cached_tokens")),
+        reasoning_tokens=_count(_inner(usage, "completion_tokens_details", "reasoning_tokens")),
+        cost=cost if cost is not None and cost >= 0 else None,
+        is_byok=byok if isinstance(byok, bool) else None,
+    )
+
+
+def _inner(usage: dict[str, Json], outer: str, inner: str) -> Json:
+    details = usage.get(outer)
+    return details.get(inner) if isinstance(details, dict) else None
+
+
+def _count(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None
+
+
+def _text(value: Json) -> str | None:
+    return value[:256] if isinstance(value, str) and value else None

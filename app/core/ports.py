@@ -1,0 +1,164 @@
+"""What the services need from the outside, as narrow protocols; adapters and the tests' fakes implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.core.calls import CallReport
+from app.core.grants import Grant
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> float:
+        """Seconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only ever grow."""
+        ...
+
+
+class Vault(Protocol):
+    """Holds the OpenRouter key."""
+
+    def key(self) -> str:
+        """The key as it is now; raises Unavailable when there is none."""
+        ...
+
+
+class Answer(Protocol):
+    """An upstream answer whose headers have come; its body is read once."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Its headers, in any case."""
+        ...
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives, never held back; raises GatewayError where it breaks."""
+        ...
+
+    def read(self) -> bytes:
+        """The whole body; raises GatewayError where it breaks or is larger than 64 MiB."""
+        ...
+
+    def finish(self) -> None:
+        """Take the body's end once its last word was read, without waiting for it: the connection stays usable."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; what was not read is never read."""
+        ...
+
+
+class Attempt(Protocol):
+    """One request to OpenRouter that another thread may end."""
+
+    def send(self) -> Answer:
+        """Send the request and wait for the answer's headers; raises GatewayError."""
+        ...
+
+    def cancel(self) -> None:
+        """End it now, from any thread and in any phase: the thread inside is woken with a GatewayError."""
+        ...
+
+
+class Upstream(Protocol):
+    """OpenRouter."""
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str], *, key: str, stream: bool) -> Attempt:
+        """An attempt to POST these bytes; nothing is sent before its `send`."""
+        ...
+
+    def get(self, path: str, *, key: str | None) -> tuple[int, bytes]:
+        """Status and body of a GET, tried again once where that is safe; raises GatewayError."""
+        ...
+
+
+class Cache(Protocol):
+    """Keeps bytes by name; it may forget, and what it returns may be shared with other gateways."""
+
+    def get(self, name: str) -> bytes | None:
+        """What was last put under this name."""
+        ...
+
+    def put(self, name: str, value: bytes) -> None:
+        """Keep these bytes until they are replaced."""
+        ...
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """Where an app stands in one quota."""
+
+    limit: int
+    remaining: int
+    reset_at: int
+    """Seconds since 1970 when the oldest counted request is forgotten."""
+    granted: bool
+    retry_after_s: int
+
+
+class Tokens(Protocol):
+    """Issues tokens and knows which of them still count."""
+
+    def issue(self, grant: Grant) -> str:
+        """The signed token for this grant, which is on record from now on."""
+        ...
+
+    def verify(self, token: str) -> Grant:
+        """The grant behind a token; raises Unauthenticated."""
+        ...
+
+    def all(self) -> list[Grant]:
+        """Every grant on record, oldest first."""
+        ...
+
+    def revoke(self, ids: frozenset[str], at: int) -> None:
+        """From now on these no longer count, also on open connections."""
+        ...
+
+
+class Quotas(Protocol):
+    """Counts requests per app."""
+
+    def take(self, app: str, kind: str, rate: str | None) -> Allowance:
+        """Count one more request unless the quota is used up; `rate` is the token's own or None."""
+        ...
+
+    def look(self, app: str, kind: str, rate: str | None) -> Allowance:
+        """The same without counting."""
+        ...
+
+
+class Events(Protocol):
+    """Is told what happened; every sink is one of these."""
+
+    def call_ended(self, report: CallReport) -> None:
+        """A call is over."""
+        ...
+
+    def note(self, event: str, **facts: object) -> None:
+        """Something worth an info line happened."""
+        ...
+
+    def warn(self, event: str, **facts: object) -> None:
+        """Something the owner should know happened."""
+        ...
+
+    def broke(self, event: str, error: BaseException, **facts: object) -> None:
+        """Our own code failed; the one place that hears of a traceback."""
+        ...
+
+    def debug(self, event: str, **facts: object) -> None:
+        """A detail for DEBUG=openrouter:*; the namespace is the event's first part."""
+        ...

@@ -1,0 +1,56 @@
+"""How errors look on the wire."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+from app.core.errors import GatewayError, Json
+from app.core.meter import Reading
+
+
+def error_object(error: GatewayError, *, numeric_code: bool = False) -> dict[str, Json]:
+    """
+    The `error` member of an answer in OpenAI's shape, with what OpenRouter said kept beside it.
+
+    With `numeric_code` the code is the HTTP status, as OpenRouter's own SDKs require, and ours moves to
+    metadata.error_type, where OpenRouter keeps its own.
+    """
+    metadata = error.metadata
+    if numeric_code:
+        metadata = {"error_type": error.code, **(metadata or {})}
+    members: dict[str, Json] = {
+        "message": error.message,
+        "type": error.type,
+        "code": error.status if numeric_code else error.code,
+        "param": error.param,
+        "details": error.details,
+        "retry_after": error.retry_after_s,
+        "metadata": metadata,
+        "availability": error.availability,
+    }
+    return {name: value for name, value in members.items() if value is not None or name == "param"}
+
+
+def error_event(error: GatewayError, reading: Reading, created: int) -> bytes:
+    """The event that ends a broken chat stream (OpenRouter docs, Streaming): no [DONE] follows it."""
+    event = {
+        "id": reading.generation_id or "",
+        "object": "chat.completion.chunk",
+        "created": created,
+        "model": reading.model or "",
+        "error": error_object(error, numeric_code=True),
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}],
+    }
+    return b"data: " + dump(event) + b"\n\n"
+
+
+def dump(value: Json) -> bytes:
+    """Compact JSON; decimals that came from upstream go out as numbers again."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number).encode()
+
+
+def _number(value: object) -> float:
+    if isinstance(value, Decimal):
+        return float(value)
+    raise TypeError(f"not JSON: {type(value).__name__}")

@@ -1,0 +1,66 @@
+"""Server-sent events, decoded incrementally (WHATWG HTML, "Interpreting an event stream")."""
+
+from __future__ import annotations
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def split(stream: bytes) -> tuple[bytes, bytes]:
+    """The bytes up to the last blank line, which are whole events and comments, and the beginning that follows it."""
+    end = max(stream.rfind(b"\n\n") + 2, stream.rfind(b"\n\r\n") + 3, stream.rfind(b"\r\r") + 2)
+    # rfind's -1 leaves 1 or 2 where nothing was found, and a blank line at the very start ends nothing but itself.
+    return (stream[:end], stream[end:]) if end > 2 or stream[:2] in (b"\n\n", b"\r\r") else (b"", stream)
+
+
+class SseDecoder:
+    """
+    Turns the bytes of an event stream, cut anywhere, into the data of its events.
+
+    Comments and the fields event, id and retry are passed over: nothing OpenRouter sends on a chat stream needs them.
+    Lines end with LF, CR or CRLF. Data are bytes: cutting inside a character or at U+2028 changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+        self._at_start = True
+        self._skip_lf = False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The data of every event that this chunk completes, in order."""
+        events: list[bytes] = []
+        for line in self._lines(chunk):
+            if line:
+                self._take(line)
+            elif self._data:
+                events.append(b"\n".join(self._data))
+                self._data = []
+        return events
+
+    @property
+    def pending_bytes(self) -> int:
+        """How much of an unfinished event is kept, in bytes."""
+        return len(self._rest) + sum(map(len, self._data))
+
+    def _take(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value[1:] if value[:1] == b" " else value)
+
+    def _lines(self, chunk: bytes) -> list[bytes]:
+        if self._skip_lf and chunk:
+            # The CR of a CRLF ended the chunk before; its LF is no second line end.
+            self._skip_lf = False
+            chunk = chunk[1:] if chunk[:1] == b"\n" else chunk
+        text = self._rest + chunk
+        if self._at_start:
+            if len(text) < len(_BOM) and _BOM.startswith(text):
+                self._rest = text
+                return []
+            text = text.removeprefix(_BOM)
+            self._at_start = False
+        if b"\r" in text:
+            self._skip_lf = text[-1:] == b"\r"
+            text = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, self._rest = text.split(b"\n")
+        return lines
