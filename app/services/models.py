@@ -1,0 +1,101 @@
+"""The catalogue, kept fresh and cut to what the owner allows."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+
+from app.core import catalogue
+from app.core.catalogue import Model, Query
+from app.core.errors import UpstreamFailed
+from app.core.ports import Cache, Clock, Events, Upstream
+from app.core.refusals import refusal
+from app.core.shapes import dump
+from app.services.kept import Dated, Kept
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of models as bytes to send."""
+
+    body: bytes
+    count: int
+    stale: bool
+    age_s: float
+
+    @cached_property
+    def etag(self) -> str:
+        """Changes exactly when the body does."""
+        return hashlib.sha256(self.body).hexdigest()[:32]
+
+    @cached_property
+    def gzipped(self) -> bytes:
+        """The body, compressed."""
+        return gzip.compress(self.body, 5, mtime=0)
+
+
+class Models:
+    """The models that can be called."""
+
+    def __init__(
+        self,
+        *,
+        upstream: Upstream,
+        cache: Cache,
+        clock: Clock,
+        events: Events,
+        ttl_ms: int,
+        only: tuple[str, ...],
+    ) -> None:
+        self._upstream = upstream
+        self._clock = clock
+        self._only = only
+        self._lock = threading.Lock()
+        self._decoded: tuple[float, list[Model]] | None = None
+        self._listings: dict[Query, Listing] = {}
+        self.kept = Kept(lambda: "models", self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
+
+    def get(self, query: Query, *, force: bool = False, max_wait_s: float = 90.0) -> Listing:
+        """The models that match, as upstream describes them; raises GatewayError when they were never loaded."""
+        value = self.kept.get(force=force, max_wait_s=max_wait_s)
+        with self._lock:
+            models = self._decode(value)
+            listing = self._listings.get(query)
+            if listing is None or listing.stale != value.stale:
+                listing = self._list(query, value, models)
+                # A few queries are asked again and again (a picker, an editor at start); others come once.
+                if len(self._listings) >= 16:
+                    self._listings.clear()
+                self._listings[query] = listing
+        return listing
+
+    def _decode(self, value: Dated) -> list[Model]:
+        if self._decoded is None or self._decoded[0] != value.fetched_at:
+            models = json.loads(value.body)["data"]
+            self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
+            self._listings.clear()
+        return self._decoded[1]
+
+    def _list(self, query: Query, value: Dated, models: list[Model]) -> Listing:
+        if query == Query() and not self._only:
+            return Listing(value.body, len(models), value.stale, value.age_s)
+        chosen = catalogue.select(models, query)
+        return Listing(dump({"data": chosen}), len(chosen), value.stale, value.age_s)
+
+    def _fetch(self) -> bytes:
+        # The catalogue is public: the key stays at home.
+        status, body = self._upstream.get("/models", key=None)
+        if status != 200:
+            raise refusal(status, {}, body, self._clock.now())
+        try:
+            models = json.loads(body)["data"]
+            whole = bool(models) and all(isinstance(model["id"], str) for model in models)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            whole = False
+        if not whole:
+            raise UpstreamFailed("OpenRouter's /models is no list of models.", code="upstream_protocol_error")
+        return body
