@@ -1,0 +1,151 @@
+"""The Events port as log lines: JSON for machines, colours for a terminal, secrets for nobody."""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import sys
+import threading
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+
+from app.core.calls import CallReport
+from app.core.money import dollars
+from app.core.redact import redact
+
+_LONGEST = 2000
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_Line = MutableMapping[str, Any]  # structlog's own type for an event's fields
+
+
+class LogSink:
+    """One line per event on one stream."""
+
+    def __init__(self, *, level: str, namespaces: tuple[str, ...]) -> None:
+        self._log = logging.getLogger("orgate")
+        self._log.setLevel(logging.DEBUG)
+        self._level = _LEVELS[level]
+        self._namespaces = namespaces
+
+    def call_ended(self, report: CallReport) -> None:
+        """The document's "Request Logging" line; a call that failed is a warning ("Error Tracking")."""
+        usage = report.usage
+        facts: dict[str, object] = {
+            "call_id": report.call_id,
+            "app": report.app,
+            "endpoint": report.endpoint,
+            "model": report.model,
+            "fallbacks": list(report.fallbacks),
+            "stream": report.stream,
+            "status": report.status,
+            "outcome": report.outcome,
+            "served_model": report.served_model,
+            "provider": report.provider,
+            "tokens": usage
+            and {"prompt": usage.prompt_tokens, "completion": usage.completion_tokens, "total": usage.total_tokens},
+            "cost": dollars(usage.cost) if usage and usage.cost is not None else None,
+            "duration": round(report.duration_s, 4),
+            "first_byte": None if report.first_byte_s is None else round(report.first_byte_s, 4),
+            "generation_id": report.generation_id,
+        }
+        level = logging.INFO if report.outcome in ("answered", "left") else logging.WARNING
+        self._write(level, "call.ended", facts)
+
+    def note(self, event: str, **facts: object) -> None:
+        """An info line."""
+        self._write(logging.INFO, event, facts)
+
+    def warn(self, event: str, **facts: object) -> None:
+        """A warning line."""
+        self._write(logging.WARNING, event, facts)
+
+    def broke(self, event: str, error: BaseException, **facts: object) -> None:
+        """An error line with a traceback, without the values of variables."""
+        self._write(logging.ERROR, event, facts, error)
+
+    def debug(self, event: str, **facts: object) -> None:
+        """A debug line, when LOG_LEVEL or DEBUG ask for it."""
+        name = f"openrouter:{event.partition('.')[0]}"
+        asked_for = any(fnmatch.fnmatchcase(name, pattern) for pattern in self._namespaces)
+        if asked_for or self._level == logging.DEBUG:
+            self._log.debug(event, extra={"facts": {"namespace": name, **facts}})
+
+    def _write(self, level: int, event: str, facts: dict[str, object], error: BaseException | None = None) -> None:
+        if level >= self._level:
+            self._log.log(level, event, extra={"facts": facts}, exc_info=error)
+
+
+def configure(*, level: str, namespaces: tuple[str, ...], stream: TextIO | None = None) -> LogSink:
+    """Send every log line of this process, ours and the libraries', through the redactor to one stream."""
+    stream = stream or sys.stderr
+    pretty = stream.isatty()
+    renderer: Any = (  # structlog's renderers share no type
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if pretty
+        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _facts,
+        ],
+        processors=[
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _redacted,
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(_LEVELS[level])
+    # urllib3 writes whole URLs at debug level, which tell nothing that our own lines do not.
+    logging.getLogger("urllib3").setLevel(max(_LEVELS[level], logging.INFO))
+    logging.getLogger("waitress").setLevel(logging.WARNING)
+    # A stream that cannot be written any more must not take a call with it.
+    logging.raiseExceptions = False
+    return LogSink(level=level, namespaces=namespaces)
+
+
+def log_crashes(sink: LogSink) -> None:
+    """Send what nobody caught, in any thread, to the log instead of raw to the terminal."""
+
+    def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            sink.broke("process.crashed", error.with_traceback(trace))
+
+    def thread_crashed(facts: threading.ExceptHookArgs) -> None:
+        if facts.exc_value is not None:
+            sink.broke("thread.crashed", facts.exc_value, thread=facts.thread.name if facts.thread else None)
+
+    sys.excepthook = crashed
+    threading.excepthook = thread_crashed
+
+
+def _facts(_: object, __: str, line: _Line) -> _Line:
+    record: logging.LogRecord = line["_record"]
+    line.update(getattr(record, "facts", {}))
+    if record.name != "orgate":
+        line["logger"] = record.name
+    return line
+
+
+def _redacted(_: object, __: str, line: _Line) -> _Line:
+    return {name: _clean(value) for name, value in line.items()}
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, str):
+        text = redact(value)
+        return text if len(text) <= _LONGEST or "\n" in text else text[:_LONGEST] + "…"
+    if isinstance(value, dict):
+        return {name: _clean(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(inner) for inner in value]
+    return value if value is None or isinstance(value, (int, float)) else redact(str(value))

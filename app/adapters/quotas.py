@@ -1,0 +1,60 @@
+"""The Quotas port on Flask-Limiter."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+
+import flask
+from flask_limiter import Limiter
+from limits import RateLimitItem, parse
+
+from app.core.ports import Allowance
+
+
+class FlaskLimiterQuotas:
+    """
+    Moving windows: of any stretch of the quota's length, no more than its number are let through.
+
+    Counting is done here and not by Flask-Limiter's decorators, since every attempt counts and not every request.
+    """
+
+    def __init__(self, app: flask.Flask, rates: Mapping[str, str]) -> None:
+        self._limiter = Limiter(_whoever, app=app, storage_uri="memory://", strategy="moving-window")
+        self._rates = {kind: parse(rate) for kind, rate in rates.items()}
+        self._own: dict[str, RateLimitItem] = {}
+
+    def take(self, app: str, kind: str, rate: str | None) -> Allowance:
+        """Count one more request unless the quota is used up."""
+        item = self._item(kind, rate)
+        return self._allowance(item, app, kind, granted=self._limiter.limiter.hit(item, app, kind))
+
+    def look(self, app: str, kind: str, rate: str | None) -> Allowance:
+        """The same without counting."""
+        return self._allowance(self._item(kind, rate), app, kind, granted=True)
+
+    def _item(self, kind: str, rate: str | None) -> RateLimitItem:
+        if rate is None:
+            return self._rates[kind]
+        if rate not in self._own:
+            self._own[rate] = parse(rate)
+        return self._own[rate]
+
+    def _allowance(self, item: RateLimitItem, app: str, kind: str, *, granted: bool) -> Allowance:
+        stats = self._limiter.limiter.get_window_stats(item, app, kind)
+        wait_s = max(1, math.ceil(stats.reset_time - time.time()))
+        return Allowance(item.amount, max(0, stats.remaining), math.ceil(stats.reset_time), granted, wait_s)
+
+
+def _whoever() -> str:
+    """Flask-Limiter wants to know whom it counts; here every count names its app itself."""
+    return ""
+
+
+def is_rate(text: str) -> bool:
+    """Whether this is a quota such as "30 per minute" or "100 per 10 seconds"."""
+    try:
+        return parse(text).amount > 0
+    except ValueError:
+        return False

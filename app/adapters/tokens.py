@@ -1,0 +1,130 @@
+"""The Tokens port: JSON Web Tokens (RFC 7519, HS256) and the record of those that count."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import jwt
+
+from app.adapters.statefiles import locked, signature, write_private
+from app.core.errors import Json, Unauthenticated
+from app.core.grants import Grant
+
+_ISSUER = "orgate"
+_MAX_LENGTH = 4096
+_MAX_LIFE_S = 366 * 86400
+_CLAIMS = ["sub", "aud", "iss", "iat", "exp", "jti"]
+_HINT = "Get one with: orgate token issue NAME"
+
+
+class TokenBook:
+    """
+    Signs and checks tokens with a secret of 32 random bytes, made on first use.
+
+    Every token is on record in one file that other processes may change: revoking needs no restart.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._secret_file = folder / "secret"
+        self._book_file = folder / "tokens.json"
+        self._lock_file = folder / "tokens.lock"
+        self._lock = threading.Lock()
+        self._seen: tuple[int, int, int] | None = None
+        self._grants: dict[str, Grant] = {}
+        self._secret = b""
+
+    def issue(self, grant: Grant) -> str:
+        """The signed token for this grant, which is on record from now on."""
+        with locked(self._lock_file, wait=True):
+            self._write([*self._read(), grant])
+        claims = {
+            "sub": grant.app,
+            "aud": _ISSUER,
+            "iss": _ISSUER,
+            "iat": grant.issued_at,
+            "exp": grant.expires_at,
+            "jti": grant.id,
+            "scope": " ".join(sorted(grant.scopes)),
+        }
+        return jwt.encode(claims, self._key(), algorithm="HS256")
+
+    def verify(self, token: str) -> Grant:
+        """The grant behind a token; raises Unauthenticated, with a message that helps but tells no secret."""
+        claims = self._claims(token)
+        grant = self._find(str(claims["jti"]))
+        if grant is None or grant.revoked_at is not None or grant.app != claims["sub"]:
+            raise Unauthenticated(f"This token was revoked. {_HINT}", code="revoked_token")
+        return grant
+
+    def all(self) -> list[Grant]:
+        """Every grant on record, oldest first."""
+        return self._read()
+
+    def revoke(self, ids: frozenset[str], at: int) -> None:
+        """From now on these no longer count, also on open connections."""
+        with locked(self._lock_file, wait=True):
+            self._write(
+                [
+                    replace(grant, revoked_at=at) if grant.id in ids and grant.revoked_at is None else grant
+                    for grant in self._read()
+                ]
+            )
+
+    def _claims(self, token: str) -> dict[str, Json]:
+        if len(token) > _MAX_LENGTH:
+            raise Unauthenticated(f"That is no token of this gateway. {_HINT}")
+        try:
+            claims = jwt.decode(
+                token,
+                self._key(),
+                algorithms=["HS256"],
+                audience=_ISSUER,
+                issuer=_ISSUER,
+                options={
+                    "require": _CLAIMS,
+                    "strict_aud": True,
+                    "enforce_minimum_key_length": True,
+                    # A clock that was set back must not lock every program out.
+                    "verify_iat": False,
+                },
+            )
+            lived_s = claims["exp"] - claims["iat"]
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated(f"This token has expired. {_HINT}", code="expired_token") from None
+        except Exception:
+            # PyJWT lets foreign errors through for some malformed tokens; none of them is worth more than a 401.
+            raise Unauthenticated(f"That is no valid token of this gateway. {_HINT}") from None
+        if not 0 < lived_s <= _MAX_LIFE_S:
+            raise Unauthenticated(f"This token claims to live too long. {_HINT}")
+        return claims
+
+    def _key(self) -> bytes:
+        if not self._secret:
+            with self._lock, locked(self._lock_file, wait=True):
+                if not self._secret_file.exists():
+                    write_private(self._secret_file, secrets.token_hex(32).encode())
+                self._secret = bytes.fromhex(self._secret_file.read_text().strip())
+        return self._secret
+
+    def _find(self, id: str) -> Grant | None:
+        now = signature(self._book_file)
+        if now != self._seen:
+            with self._lock:
+                self._grants = {grant.id: grant for grant in self._read()}
+                self._seen = now
+        return self._grants.get(id)
+
+    def _read(self) -> list[Grant]:
+        try:
+            rows = json.loads(self._book_file.read_bytes())["tokens"]
+        except FileNotFoundError:
+            return []
+        return [Grant(**{**row, "scopes": frozenset(row["scopes"])}) for row in rows]
+
+    def _write(self, grants: list[Grant]) -> None:
+        rows = [{**vars(grant), "scopes": sorted(grant.scopes)} for grant in grants]
+        write_private(self._book_file, json.dumps({"tokens": rows}, indent=1).encode())

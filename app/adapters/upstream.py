@@ -1,0 +1,339 @@
+"""
+OpenRouter over HTTP, through requests and urllib3.
+
+Only what is asked for is sent: no environment proxies, no .netrc, no cookies, no redirects, no automatic retries of a
+paid POST. Every foreign error becomes one of ours here, also while a body is being read.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.retry import Retry
+
+from app.core.errors import BadRequest, GatewayError, TimedOut, UpstreamFailed
+
+_CHUNK = 64 * 1024
+_MAX_BODY = 64 * 2**20
+_END_S = 0.05
+_USER_AGENT = "orgate"
+
+
+class Phase(IntEnum):
+    """How far an attempt got, as seen at its connection and not guessed from an exception."""
+
+    NEW = 0
+    CONNECTING = 1
+    SENDING = 2
+    SENT = 3
+    HEADERS = 4
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Clocks of one attempt, in seconds."""
+
+    connect: float = 5
+    headers_stream: float = 120
+    headers_plain: float = 600
+    idle: float = 180
+    total: float = 3600
+
+
+_active = threading.local()
+"""The attempt that this thread is in: urllib3 hands out connections without saying for whom."""
+
+
+def _reached(phase: Phase, connection: Any) -> None:
+    attempt = getattr(_active, "attempt", None)
+    if attempt is not None:
+        attempt.reached(phase, connection)
+
+
+class _PlainConnection(HTTPConnection):
+    """Tells the attempt how far it got."""
+
+    def connect(self) -> None:
+        _reached(Phase.CONNECTING, self)
+        super().connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between releases
+        _reached(Phase.SENDING, self)
+        super().request(*args, **kwargs)
+        _reached(Phase.SENT, self)
+
+
+class _TlsConnection(HTTPSConnection):
+    """The same over TLS."""
+
+    def connect(self) -> None:
+        _reached(Phase.CONNECTING, self)
+        super().connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:  # as above
+        _reached(Phase.SENDING, self)
+        super().request(*args, **kwargs)
+        _reached(Phase.SENT, self)
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+_POOLS = {"http": _PlainPool, "https": _TlsPool}
+
+
+class _Adapter(HTTPAdapter):
+    """requests' transport with connections that can be followed and cancelled."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # requests' own signature
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # requests' own signature
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class HttpUpstream:
+    """The Upstream port: one pool of warm connections to one base URL."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        timeouts: Timeouts,
+        ca_bundle: str | None = None,
+        proxy: str | None = None,
+        pool_size: int = 256,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._timeouts = timeouts
+        self._verify: str | bool = ca_bundle or True
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._adapter = _Adapter(pool_connections=4, pool_maxsize=pool_size, max_retries=Retry(0, read=False))
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str], *, key: str, stream: bool) -> HttpAttempt:
+        """An attempt to POST these bytes; nothing is sent before its `send`."""
+        clocks = self._timeouts
+        request = self._prepare("POST", path, {**headers, "Content-Type": "application/json"}, key, body)
+        return HttpAttempt(self, request, clocks.headers_stream if stream else clocks.headers_plain)
+
+    def get(self, path: str, *, key: str | None) -> tuple[int, bytes]:
+        """Status and body of a GET, tried once more when the first one found no good connection."""
+        request = self._prepare("GET", path, {"Accept": "application/json"}, key, None)
+        try:
+            answer = HttpAttempt(self, request, 30).send()
+        except UpstreamFailed:
+            answer = HttpAttempt(self, request, 30).send()
+        try:
+            return answer.status, answer.read()
+        finally:
+            answer.close()
+
+    def close(self) -> None:
+        """Drop the idle connections."""
+        self._adapter.close()
+
+    def _prepare(
+        self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes | None
+    ) -> PreparedRequest:
+        request = PreparedRequest()
+        sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
+        if key is not None:
+            sent["Authorization"] = f"Bearer {key}"
+        try:
+            request.prepare(method=method, url=self._base_url + path, headers=sent, data=body)
+        except (requests.exceptions.InvalidHeader, UnicodeError):
+            # The error's text holds the header's value, which may be a secret.
+            raise BadRequest("A header of the request cannot be sent on.", code="bad_header") from None
+        return request
+
+    def _send(self, request: PreparedRequest, headers_s: float) -> requests.Response:
+        return self._adapter.send(
+            request,
+            stream=True,
+            timeout=(self._timeouts.connect, headers_s),
+            verify=self._verify,
+            proxies=self._proxies,
+        )
+
+
+class HttpAttempt:
+    """One request that can be followed, and cancelled from another thread."""
+
+    def __init__(self, upstream: HttpUpstream, request: PreparedRequest, headers_s: float) -> None:
+        self._upstream = upstream
+        self._request = request
+        self._headers_s = headers_s
+        self._connection: Any = None  # urllib3's connection of either kind
+        self._lock = threading.Lock()
+        self.phase = Phase.NEW
+        self.cancelled = False
+
+    def send(self) -> HttpAnswer:
+        """Send the request and wait for the answer's headers; raises GatewayError."""
+        _active.attempt = self
+        try:
+            with mapped(self):
+                response = self._upstream._send(self._request, self._headers_s)
+        finally:
+            _active.attempt = None
+        self.phase = Phase.HEADERS
+        return HttpAnswer(self, response, self._upstream._timeouts)
+
+    def cancel(self) -> None:
+        """End it now: whoever waits for it is woken with an error, and OpenRouter sees the connection close."""
+        with self._lock:
+            self.cancelled = True
+            self._shut(self._connection)
+
+    def reached(self, phase: Phase, connection: Any) -> None:
+        """The connection tells how far it is."""
+        with self._lock:
+            self.phase = max(phase, self.phase)
+            self._connection = connection
+            connection.attempt = self
+            if self.cancelled:
+                self._shut(connection)
+
+    def _shut(self, connection: Any) -> None:
+        sock = getattr(connection, "sock", None)
+        # A connection that went back to the pool may already carry another attempt.
+        if sock is not None and connection.attempt is self:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+class HttpAnswer:
+    """The Answer port over a urllib3 response."""
+
+    def __init__(self, attempt: HttpAttempt, response: requests.Response, clocks: Timeouts) -> None:
+        self._attempt = attempt
+        self._deadline = time.monotonic() + clocks.total
+        self._response = response
+        self._raw = response.raw
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        self._wait_at_most(clocks.idle)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it arrives, never held back; raises GatewayError where it breaks."""
+        while True:
+            with mapped(self._attempt):
+                chunk: bytes = self._raw.read1(_CHUNK, decode_content=True)
+            if not chunk:
+                return
+            yield chunk
+            if time.monotonic() > self._deadline:
+                self._attempt.cancel()
+                raise TimedOut("The answer took longer than ORGATE_TIMEOUT_TOTAL.", code="upstream_timeout")
+
+    def read(self) -> bytes:
+        """The whole body; raises GatewayError where it breaks or is larger than 64 MiB."""
+        parts, size = [], 0
+        try:
+            for chunk in self.chunks():
+                parts.append(chunk)
+                size += len(chunk)
+                if size > _MAX_BODY:
+                    self._attempt.cancel()
+                    raise UpstreamFailed("OpenRouter's answer is larger than 64 MiB.", code="upstream_too_large")
+        finally:
+            self.close()
+        return b"".join(parts)
+
+    def finish(self) -> None:
+        """Take the end of a body whose last word was read, so that the connection can carry the next call."""
+        with suppress(OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
+            self._wait_at_most(_END_S)
+            self._raw.read1(_CHUNK, decode_content=True)
+
+    def _wait_at_most(self, seconds: float) -> None:
+        sock = getattr(self._attempt._connection, "sock", None)
+        if sock is not None:
+            sock.settimeout(seconds)
+
+    def close(self) -> None:
+        """Let go of the connection: kept for the next call when the body was read to its end, else closed."""
+        with suppress(OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
+            self._response.close()
+
+
+@contextmanager
+def mapped(attempt: HttpAttempt) -> Iterator[None]:
+    """Turn what requests, urllib3, http.client and the socket raise into a GatewayError, by the phase reached."""
+    try:
+        yield
+    except GatewayError:
+        raise
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
+        raise _failure(error, attempt) from _bare(error)
+    except (OSError, ValueError, AttributeError) as error:
+        # A response closed by another thread while it is read shows itself as any of these.
+        raise _failure(error, attempt) from _bare(error)
+
+
+def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
+    causes = list(_causes(error))
+    name = type(next((cause for cause in reversed(causes) if isinstance(cause, OSError)), causes[0])).__name__
+    if attempt.cancelled:
+        return UpstreamFailed("The call was ended before OpenRouter answered.", code="cancelled")
+    if any(isinstance(cause, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) for cause in causes):
+        return UpstreamFailed(
+            "OpenRouter's certificate cannot be trusted. Check the clock, the network and ORGATE_CA_BUNDLE.",
+            code="upstream_tls_error",
+        )
+    slow = any(isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)) for cause in causes)
+    if attempt.phase < Phase.SENT:
+        message = f"OpenRouter could not be reached ({name}). Check the network and ORGATE_PROXY."
+        kind: type[GatewayError] = TimedOut if slow else UpstreamFailed
+        return kind(message, code="upstream_unreachable", should_retry=True)
+    if slow:
+        return TimedOut(
+            "OpenRouter took the call and then said nothing for too long. It may have been carried out and billed.",
+            code="outcome_unknown" if attempt.phase < Phase.HEADERS else "upstream_stalled",
+        )
+    if attempt.phase < Phase.HEADERS:
+        return UpstreamFailed(
+            f"The connection broke before OpenRouter answered ({name}). The call may have been carried out and billed.",
+            code="outcome_unknown",
+        )
+    return UpstreamFailed(f"OpenRouter's answer broke off ({name}).", code="upstream_truncated")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    todo: list[object] = [error]
+    while todo:
+        cause = todo.pop(0)
+        if isinstance(cause, BaseException) and id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            todo += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+
+
+def _bare(error: Exception) -> Exception:
+    """The error without its request: requests keeps the headers, and with them the key, on its exceptions."""
+    if isinstance(error, requests.exceptions.RequestException):
+        error.request = None
+        error.response = None
+    return error
