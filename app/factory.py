@@ -1,0 +1,32 @@
+"""Makes the Flask application; it only wires."""
+
+from __future__ import annotations
+
+import flask
+
+from app.bootstrap import build
+from app.settings import Settings, load
+from app.web import answers, credits, door, errors, health, models, proxy
+from app.web.state import attach
+
+MOUNTS = ("/api/openrouter", "/v1", "/api/v1")
+"""The document's address, that of OpenAI and Anthropic clients, and that of programs written for openrouter.ai."""
+
+
+def create_app(settings: Settings | None = None) -> flask.Flask:
+    """The gateway as a WSGI application; raises SettingsError. Nothing runs in the background before it is started."""
+    app = flask.Flask("orgate", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    built = build(app, settings or load())
+    attach(app, built.services, built.web)
+    door.install(app)
+    answers.install(app)
+    errors.install(app)
+    for mount in MOUNTS:
+        api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
+        for concern in (proxy, credits, models, health):
+            api.register_blueprint(concern.bp)
+        app.register_blueprint(api)
+    app.register_blueprint(health.root)
+    return app

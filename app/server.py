@@ -1,0 +1,254 @@
+"""
+waitress for this gateway: loopback on both families, a thread per running call, a lane for short requests, a drain.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import BaseWSGIServer, create_server
+from waitress.task import ThreadedTaskDispatcher
+
+DRAIN_S = 10.0
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_CONNECTIONS = 1024
+_QUICK_THREADS = 8
+_IDLE_S = 30.0
+
+
+class PortTaken(Exception):
+    """Another program listens there; the message says which, where the system tells."""
+
+
+class Lanes(ThreadedTaskDispatcher):
+    """
+    waitress's task dispatcher: calls (POST) in one lane, everything else in another, so that health, credits and
+    models answer while every call slot is taken. Threads are made when they are needed and end when they idle.
+    """
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        # A few more than there are slots: those say 503 at once instead of queueing.
+        self._calls = _Lane("orgate-call", calls + _QUICK_THREADS)
+        self._quick = _Lane("orgate-quick", _QUICK_THREADS)
+
+    def add_task(self, channel: Any) -> None:  # waitress's channel has no types
+        """Run the channel's oldest request soon."""
+        lane = self._calls if channel.requests[0].command == "POST" else self._quick
+        lane.add(channel.service)
+
+    def set_thread_count(self, count: int) -> None:
+        """waitress's own sizing; the lanes have theirs."""
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """Threads are daemons and end with the process; the drain came before."""
+        return True
+
+
+class _Lane:
+    """Up to `most` threads that take work in the order it came."""
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name = name
+        self._most = most
+        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads = 0
+        self._load = 0  # work that runs or waits
+
+    def add(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._load += 1
+            if self._threads < min(self._load, self._most):
+                self._threads += 1
+                threading.Thread(target=self._run, name=self._name, daemon=True).start()
+        self._work.put(work)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                work = self._work.get(timeout=_IDLE_S)
+            except queue.Empty:
+                with self._lock:
+                    if self._load < self._threads:
+                        self._threads -= 1
+                        return
+                continue
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._load -= 1
+
+
+class Server:
+    """The gateway's listening sockets and their loop."""
+
+    def __init__(self, application: Any, host: str, port: int, *, calls: int) -> None:  # a WSGI callable
+        self._sockets = listen(host, port)
+        self.port: int = self._sockets[0].getsockname()[1]
+        self.base_url = f"http://{_named(host)}:{self.port}"
+        self._map: dict[int, Any] = {}
+        self._server = create_server(
+            application,
+            map=self._map,
+            _dispatcher=Lanes(calls),
+            sockets=self._sockets,
+            asyncore_use_poll=True,
+            channel_request_lookahead=1,
+            channel_timeout=120,
+            clear_untrusted_proxy_headers=True,
+            connection_limit=_CONNECTIONS,
+            expose_tracebacks=False,
+            ident=None,
+            log_socket_errors=False,
+            max_request_body_size=34 * 2**20,
+            max_request_header_size=64 * 2**10,
+            outbuf_high_watermark=2**20,
+            outbuf_overflow=2 * 2**20,
+        )
+        self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
+        self._stop_asked = threading.Event()
+
+    def start(self) -> None:
+        """Answer requests from now on, in threads of the server's own."""
+        self._loop_thread.start()
+
+    def close(self, drain: Callable[[float], int], grace_s: float = DRAIN_S) -> None:
+        """Take no new connections, let `drain` end what runs within the grace, and see the last bytes off."""
+        self._stop_listening()
+        drain(grace_s)
+        self._flush()
+        self._in_loop(lambda: wasyncore.close_all(self._map))
+        self._loop_thread.join(2)
+
+    def run(self, on_ready: Callable[[], None], drain: Callable[[float], int]) -> None:
+        """Serve until SIGTERM or SIGINT, then close; a second signal ends the process at once."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._on_signal)
+        self.start()
+        on_ready()
+        self._stop_asked.wait()
+        self.close(drain)
+
+    def _on_signal(self, *_: object) -> None:
+        if self._stop_asked.is_set():
+            os._exit(130)
+        self._stop_asked.set()
+
+    def _loop(self) -> None:
+        try:
+            wasyncore.loop(timeout=1, map=self._map, use_poll=True)
+        finally:
+            self._stop_asked.set()
+
+    def _stop_listening(self) -> None:
+        for listener in self._listeners:
+            self._in_loop(functools.partial(wasyncore.dispatcher.close, listener))
+
+    def _flush(self) -> None:
+        """Give the last bytes of ended answers a moment to leave."""
+        pause = threading.Event()
+        for _ in range(20):
+            if not any(getattr(channel, "total_outbufs_len", 0) for channel in list(self._map.values())):
+                return
+            pause.wait(0.05)
+
+    def _in_loop(self, work: Callable[[], None]) -> None:
+        """Have the loop's own thread do this: it must not poll a number that was given to somebody else meanwhile."""
+        trigger: Any = self._listeners[0].trigger  # the stubs take it for its number
+        trigger.pull_trigger(work)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs of this machine can reach this address."""
+    return host in _LOOPBACK or host.startswith("127.")
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Listening sockets on the host; for 127.0.0.1 on ::1 as well, so that nobody else answers to "localhost" there."""
+    hosts = ["127.0.0.1", "::1"] if host in _LOOPBACK else [host]
+    sockets: list[socket.socket] = []
+    for name in hosts:
+        try:
+            opened = _listener(name, port)
+        except OSError as error:
+            if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and sockets:
+                continue  # this machine has no IPv6
+            for other in sockets:
+                other.close()
+            raise PortTaken(_why(name, port, error)) from error
+        sockets.append(opened)
+        port = opened.getsockname()[1]
+    return sockets
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform == "win32":
+            # There SO_REUSEADDR would let another program take the port over.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(_CONNECTIONS)
+        return listener
+    except BaseException:
+        listener.close()
+        raise
+
+
+def _named(host: str) -> str:
+    if host in _LOOPBACK:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _why(host: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        holder = holder_of(port)
+        by = f" by {holder}" if holder else " by another program"
+        return f"Port {port} is taken{by}. Stop it, or choose another port with --port (0 picks a free one)."
+    if error.errno == errno.EACCES:
+        return f"Port {port} needs rights that this user lacks. Choose one above 1023 with --port."
+    return f"Cannot listen on {host}, port {port}: {error.strerror}. Check ORGATE_HOST."
+
+
+def holder_of(port: int) -> str | None:
+    """The program that listens on a local port, as "name (pid 42)"; None where the system does not tell."""
+    inodes = _listening_inodes(port)
+    for folder in Path("/proc").glob("[0-9]*") if inodes else ():
+        with contextlib.suppress(OSError):
+            for descriptor in (folder / "fd").iterdir():
+                if descriptor.readlink().name in inodes:
+                    name = (folder / "comm").read_text().strip()
+                    return f"{name} (pid {folder.name})"
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        with contextlib.suppress(OSError):
+            for line in table.read_text().splitlines()[1:]:
+                columns = line.split()
+                if columns[3] == "0A" and int(columns[1].rpartition(":")[2], 16) == port:
+                    inodes.add(f"socket:[{columns[9]}]")
+    return inodes

@@ -1,0 +1,226 @@
+"""
+Every setting: its name, its default, how it is read, what it is for.
+
+A value is looked for in this order: argument, environment, `.env`, `config.toml`, default. Each name has a twin that
+ends in `_FILE` and names a file to read the value from. Whatever is malformed or contradicts itself stops the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.core.redact import redact
+from app.settings import readers
+from app.settings.sources import Folders, Found, SettingsError, Sources
+
+__all__ = ["OPTIONS", "Folders", "NoKey", "Option", "Settings", "SettingsError", "find_key", "load", "unknown_names"]
+
+
+class NoKey(SettingsError):
+    """There is no OpenRouter key anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"There is no OpenRouter key. Get one at {readers.GET_A_KEY} and keep it with: orgate key set\n"
+            "(or set OPENROUTER_API_KEY, in the environment or in .env). To try orgate without a key: orgate demo"
+        )
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting as text: what it is called, what stands when nothing is given, how it is read."""
+
+    name: str
+    default: str
+    read: Callable[[str], Any]  # each reader returns its own type
+    help: str
+    secret: bool
+    empty: Any  # what stands for "nothing given"; of the reader's type
+
+
+def _option(
+    name: str,
+    default: str,
+    read: Callable[[str], Any],
+    help: str,
+    *,
+    secret: bool = False,
+    empty: Any = None,
+) -> Any:
+    return field(repr=not secret, metadata={"option": Option(name, default, read, help, secret, empty)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings in force."""
+
+    folders: Folders
+    found: Mapping[str, Found] = field(repr=False)
+
+    api_key: str | None = _option(
+        "OPENROUTER_API_KEY", "", readers.key, "The key. Best kept by `orgate key set`.", secret=True
+    )
+    site_url: str | None = _option(
+        "OPENROUTER_SITE_URL", "", readers.site, "Attribution: `HTTP-Referer` where the app sent none."
+    )
+    site_name: str | None = _option(
+        "OPENROUTER_SITE_NAME", "", readers.text, "Attribution: `X-Title` where the app sent none."
+    )
+    base_url: str = _option(
+        "OPENROUTER_BASE_URL",
+        f"https://{readers.OPENROUTER}/api/v1",
+        readers.base_url,
+        "https, or whatever speaks OpenRouter's protocol on loopback.",
+    )
+    cache_ttl_credits_ms: int = _option(
+        "OPENROUTER_CACHE_TTL_CREDITS", "300000", readers.milliseconds, "How long the balance counts as fresh, in ms."
+    )
+    cache_ttl_models_ms: int = _option(
+        "OPENROUTER_CACHE_TTL_MODELS", "3600000", readers.milliseconds, "How long the catalogue counts as fresh, in ms."
+    )
+    background_refresh_ms: int | None = _option(
+        "OPENROUTER_BACKGROUND_REFRESH", "240000", readers.interval, "Fetch ahead of need every so many ms, or `false`."
+    )
+    models: tuple[str, ...] = _option(
+        "OPENROUTER_MODELS", "", readers.names, "The models to list, by commas; `author/*` for an author's.", empty=()
+    )
+    extra_headers: Mapping[str, str] | None = _option(
+        "OPENROUTER_EXTRA_HEADERS", "", readers.headers, "Headers to send with every call, a JSON object.", secret=True
+    )
+    management_key: str | None = _option(
+        "OPENROUTER_MANAGEMENT_KEY",
+        "",
+        readers.key,
+        "For the balance only, and only to openrouter.ai or loopback.",
+        secret=True,
+    )
+    debug: tuple[str, ...] = _option(
+        "DEBUG", "", readers.namespaces, "`openrouter:*`, or names such as `openrouter:relay`.", empty=()
+    )
+    log_level: str = _option(
+        "LOG_LEVEL", "info", readers.one_of("debug", "info", "warning", "error"), "`debug`, `info`, `warning`, `error`."
+    )
+    host: str = _option(
+        "ORGATE_HOST", "127.0.0.1", readers.host, "Where to listen (then on `::1` too); else needs `--allow-remote`."
+    )
+    port: int = _option("ORGATE_PORT", "6767", readers.port, "0 picks a free one.")
+    allowed_hosts: tuple[str, ...] = _option(
+        "ORGATE_ALLOWED_HOSTS", "", readers.hosts, "Names beside loopback that programs may use.", empty=()
+    )
+    allowed_origins: tuple[str, ...] = _option(
+        "ORGATE_ALLOWED_ORIGINS", "", readers.origins, "Origins of desktop apps, such as `app://notes`.", empty=()
+    )
+    proxy: str | None = _option(
+        "ORGATE_PROXY", "", readers.proxy, "Proxy to OpenRouter; the environment's are not used.", secret=True
+    )
+    ca_bundle: str | None = _option("ORGATE_CA_BUNDLE", "", readers.file, "Certificates to trust, a PEM file.")
+    rate_chat: str = _option("ORGATE_RATE_CHAT", "30 per minute", readers.rate, "Quota per app.")
+    rate_credits: str = _option("ORGATE_RATE_CREDITS", "100 per 10 seconds", readers.rate, "Quota per app.")
+    rate_models: str = _option("ORGATE_RATE_MODELS", "100 per 10 seconds", readers.rate, "Quota per app.")
+    timeout_connect_s: float = _option("ORGATE_TIMEOUT_CONNECT", "5", readers.seconds, "To reach OpenRouter, in s.")
+    timeout_headers_s: float | None = _option(
+        "ORGATE_TIMEOUT_HEADERS",
+        "",
+        readers.seconds,
+        "Until headers come, in s; unset: 120 for streams, 600 for plain.",
+    )
+    timeout_idle_s: float = _option("ORGATE_TIMEOUT_IDLE", "180", readers.seconds, "Silence inside an answer, in s.")
+    timeout_total_s: float = _option("ORGATE_TIMEOUT_TOTAL", "3600", readers.seconds, "The whole call, in s.")
+    state_dir: str | None = _option(
+        "ORGATE_STATE_DIR", "", str, "One folder for all of orgate's own files; unset: the system's folders."
+    )
+    sanitize: str = _option(
+        "ORGATE_SANITIZE", "check", readers.one_of("strict", "check", "off"), "`strict`, `check` or `off`."
+    )
+    max_message_chars: int = _option(
+        "ORGATE_MAX_MESSAGE_CHARS", "10000", readers.characters, "Where `strict` cuts a message."
+    )
+    low_balance: tuple[int, ...] = _option(
+        "ORGATE_LOW_BALANCE", "5,1", readers.dollars, "Dollars below which to warn.", empty=()
+    )
+    max_streams: int = _option(
+        "ORGATE_MAX_STREAMS", "256", readers.count, "Calls at once; one more gets 503 with `Retry-After`."
+    )
+
+    def origin(self, name: str) -> str:
+        """Where the value came from: argument, environment, a file's path, or default."""
+        return self.found[name].origin if name in self.found else "default"
+
+    def shown(self, name: str) -> str:
+        """The value as text that may be printed: secrets are not."""
+        option = _BY_NAME[name]
+        if name not in self.found:
+            return option.default
+        return "(not shown)" if option.secret else self.found[name].text.strip()
+
+
+def _options_of(table: tuple[Field[Any], ...]) -> dict[str, Option]:
+    return {column.name: column.metadata["option"] for column in table if "option" in column.metadata}
+
+
+_BY_FIELD = _options_of(fields(Settings))
+OPTIONS = tuple(_BY_FIELD.values())
+_BY_NAME = {option.name: option for option in OPTIONS}
+
+
+def load(
+    arguments: Mapping[str, str] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    working_folder: Path | None = None,
+) -> Settings:
+    """The settings from all sources; raises SettingsError naming the first that cannot be used."""
+    environment = os.environ if environment is None else environment
+    sources = Sources(arguments or {}, environment, working_folder or Path.cwd(), _BY_NAME)
+    found = {name: hit for name in _BY_NAME if (hit := sources.find(name)) is not None}
+    values = {name: _value(option, found.get(option.name)) for name, option in _BY_FIELD.items()}
+    settings = Settings(folders=sources.folders, found=found, **values)
+    _refuse_contradictions(settings)
+    return settings
+
+
+def find_key(environment: Mapping[str, str], working_folder: Path) -> tuple[str | None, tuple[Path, ...]]:
+    """The key that the settings name right now, and the files whose change would change it; raises SettingsError."""
+    sources = Sources({}, environment, working_folder, _BY_NAME)
+    twin = environment.get("OPENROUTER_API_KEY_FILE")
+    watched = (*sources.files, Path(twin)) if twin else sources.files
+    return _value(_BY_NAME["OPENROUTER_API_KEY"], sources.find("OPENROUTER_API_KEY")), watched
+
+
+def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:
+    """Environment names that look like ours and are not, each with the setting that may be meant ("" if none)."""
+    ours = {name for name in environment if name.startswith("ORGATE_")} - {"ORGATE_TOKEN", "ORGATE_URL"}
+    strange = sorted(name for name in ours if name.removesuffix("_FILE") not in _BY_NAME)
+    return {name: next(iter(difflib.get_close_matches(name, _BY_NAME, 1)), "") for name in strange}
+
+
+def _value(option: Option, found: Found | None) -> Any:  # of the reader's type
+    text = (option.default if found is None else found.text).strip()
+    if not text:
+        return option.empty
+    try:
+        return option.read(text)
+    except ValueError as error:
+        # A base URL or a proxy with a password in it is refused, and must not be repeated either.
+        shown = "" if option.secret or "@" in text else f" = {redact(text)[:80]!r}"
+        origin = found.origin if found else "default"
+        raise SettingsError(f"{option.name}{shown} {error}. (from: {origin})") from None
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    host = urlsplit(settings.base_url).hostname or ""
+    if settings.management_key and host not in (readers.OPENROUTER, *readers.LOOPBACK):
+        raise SettingsError(
+            "OPENROUTER_MANAGEMENT_KEY is set while OPENROUTER_BASE_URL is neither openrouter.ai nor loopback. "
+            "A management key is never sent anywhere else: remove one of the two."
+        )
+    if settings.timeout_headers_s and settings.timeout_headers_s > settings.timeout_total_s:
+        raise SettingsError(
+            "ORGATE_TIMEOUT_HEADERS is longer than ORGATE_TIMEOUT_TOTAL. Lower the one or raise the other."
+        )

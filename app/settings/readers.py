@@ -1,0 +1,194 @@
+"""How the text of a setting becomes its value; each reader raises ValueError with what is wrong and what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+GET_A_KEY = "https://openrouter.ai/settings/keys"
+OPENROUTER = "openrouter.ai"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+_KEY = re.compile(r"sk-or-[A-Za-z0-9._~+/=-]{1,500}")
+"""The characters of a bearer token (RFC 6750 §2.1): no other could be sent, and the log's redactor knows them."""
+
+_RATE = re.compile(r"[1-9]\d{0,8} ?(per|/) ?([1-9]\d{0,5} ?)?(second|minute|hour|day)s?", re.IGNORECASE)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
+_TAKEN_HEADERS = {"authorization", "content-type", "content-length", "host", "transfer-encoding", "connection"}
+
+
+def text(value: str) -> str:
+    """Plain ASCII, fit for a header."""
+    if not all(" " <= character <= "~" for character in value):
+        raise ValueError("holds characters that no HTTP header can carry; use plain ASCII")
+    return value
+
+
+def key(value: str) -> str:
+    """An OpenRouter key without the white space around it; raises ValueError without repeating it."""
+    value = value.strip().lstrip("\ufeff").strip()
+    if value[:1] in "\"'" and value[:1]:
+        raise ValueError("stands in quotes; remove them")
+    if not value.startswith("sk-or-"):
+        raise ValueError(f"does not start with sk-or-; copy the whole key from {GET_A_KEY}")
+    if not _KEY.fullmatch(value):
+        raise ValueError("has a space, a line break or another odd character inside; copy it again in one piece")
+    return value
+
+
+def base_url(value: str) -> str:
+    """An address that the key may be sent to."""
+    parts = urlsplit(value)
+    if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
+        raise ValueError(f"is no plain address; use https://{OPENROUTER}/api/v1")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ValueError("must start with https:// (http:// is for loopback only), or the key would travel in the open")
+    return value.rstrip("/")
+
+
+def proxy(value: str) -> str:
+    """A proxy's address."""
+    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+        raise ValueError("is no proxy address; use http://host:port")
+    return value
+
+
+def site(value: str) -> str:
+    """A web address, fit for a header."""
+    if urlsplit(value).scheme not in ("http", "https"):
+        raise ValueError("must be an address such as https://example.org")
+    return text(value)
+
+
+def file(value: str) -> str:
+    """A file that exists."""
+    if not Path(value).expanduser().is_file():
+        raise ValueError("names no file")
+    return str(Path(value).expanduser())
+
+
+def milliseconds(value: str) -> int:
+    """A duration in ms."""
+    if not value.isdecimal() or not 0 < int(value) <= 10**10:
+        raise ValueError("takes whole milliseconds, for example 300000 for 5 minutes")
+    return int(value)
+
+
+def interval(value: str) -> int | None:
+    """A pause in ms, or None for "false"."""
+    if value.lower() in ("false", "off", "no", "0"):
+        return None
+    try:
+        interval = milliseconds(value)
+    except ValueError:
+        interval = 0
+    if interval < 1000:
+        raise ValueError('takes milliseconds, 1000 or more, or "false"')
+    return interval
+
+
+def seconds(value: str) -> float:
+    """A duration in s."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", value) or float(value) <= 0:
+        raise ValueError("takes seconds, for example 60")
+    return float(value)
+
+
+def port(value: str) -> int:
+    """A TCP port."""
+    if not value.isdecimal() or not 0 <= int(value) <= 65535:
+        raise ValueError("takes a port number, 0 to 65535 (0 picks a free one)")
+    return int(value)
+
+
+def host(value: str) -> str:
+    """A host name or address, without brackets."""
+    if not re.fullmatch(r"[A-Za-z0-9.:-]+|\[[0-9A-Fa-f:.]+\]", value):
+        raise ValueError("takes a host name or an address")
+    return value.strip("[]")
+
+
+def count(value: str) -> int:
+    """A small whole number."""
+    if not value.isdecimal() or not 1 <= int(value) <= 10_000:
+        raise ValueError("takes a whole number from 1 to 10000")
+    return int(value)
+
+
+def rate(value: str) -> str:
+    """A quota in the words of Flask-Limiter."""
+    if not _RATE.fullmatch(" ".join(value.split())):
+        raise ValueError('takes a quota such as "30 per minute" or "100 per 10 seconds"')
+    return " ".join(value.split())
+
+
+def names(value: str) -> tuple[str, ...]:
+    """Words between commas, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
+def hosts(value: str) -> tuple[str, ...]:
+    """Host names, with or without a port."""
+    found = tuple(name.lower().rstrip(".") for name in names(value))
+    if not all(re.fullmatch(r"([a-z0-9._-]+|\[[0-9a-f:.]+\])(:\d{1,5})?", name) for name in found):
+        raise ValueError("takes host names separated by commas, each with or without :port")
+    return found
+
+
+def origins(value: str) -> tuple[str, ...]:
+    """Web origins (RFC 6454)."""
+    found = names(value)
+    if not all(re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/*]+", name) for name in found):
+        raise ValueError('takes origins separated by commas, such as app://notes or http://localhost:3000; never "*"')
+    return found
+
+
+def headers(value: str) -> Mapping[str, str]:
+    """Headers by name."""
+    try:
+        headers = json.loads(value)
+    except ValueError:
+        headers = None
+    if not isinstance(headers, dict) or not all(isinstance(held, str) for held in headers.values()):
+        raise ValueError('takes a JSON object of strings, such as {"X-Custom-Header": "custom-value"}')
+    for name, held in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _TAKEN_HEADERS or not _HEADER_VALUE.fullmatch(held):
+            raise ValueError("holds a header that cannot be sent (a reserved name, or a value that is not plain ASCII)")
+    return headers
+
+
+def dollars(value: str) -> tuple[int, ...]:
+    """Amounts in nano-dollars, the largest first."""
+    marks = names(value)
+    if not marks or not all(re.fullmatch(r"\d{1,6}(\.\d{1,9})?", mark) for mark in marks):
+        raise ValueError("takes dollars separated by commas, such as 5,1")
+    whole = [(mark.partition(".")[0], mark.partition(".")[2].ljust(9, "0")) for mark in marks]
+    return tuple(sorted((int(dollars) * 10**9 + int(nanos) for dollars, nanos in whole), reverse=True))
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """A reader that takes one of these words."""
+
+    def read(value: str) -> str:
+        if value.lower() not in names:
+            raise ValueError(f"takes one of: {', '.join(names)}")
+        return value.lower()
+
+    return read
+
+
+def namespaces(value: str) -> tuple[str, ...]:
+    """Our namespaces among those of DEBUG."""
+    # Other programs use DEBUG as well; what is not ours is left to them.
+    return tuple(name for name in re.split(r"[\s,]+", value) if name.startswith("openrouter:"))
+
+
+def characters(value: str) -> int:
+    """A number of characters."""
+    if not value.isdecimal() or not 1 <= int(value) <= 10**9:
+        raise ValueError("takes a whole number of characters, for example 10000")
+    return int(value)

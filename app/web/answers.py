@@ -1,0 +1,23 @@
+"""What every answer carries, whatever it says."""
+
+from __future__ import annotations
+
+import flask
+
+from app.web import auth, door, quotas
+from app.web.state import visit
+
+
+def install(app: flask.Flask) -> None:
+    """Finish every answer of the application, errors too."""
+    app.after_request(_finish)
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    headers = response.headers
+    headers["x-request-id"] = headers["x-orgate-call-id"] = visit().id
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault("Cache-Control", "no-store")
+    quotas.tell(response, auth.SCOPE_OF.get(auth.view_of(flask.request.endpoint)))
+    door.allow_origin(response)
+    return response

@@ -1,0 +1,62 @@
+"""Who asks, and whether they may: a table of every route and the scope it needs."""
+
+from __future__ import annotations
+
+import flask
+
+from app.core.errors import Forbidden, Unauthenticated
+from app.core.grants import Grant
+from app.web.state import services
+
+OPEN = ""
+SCOPE_OF = {
+    "proxy.chat_completions": "chat",
+    "credits.credits": "credits",
+    "models.models": "models",
+    "health.health": OPEN,
+    "health.alive": OPEN,
+}
+"""View → scope. What does not stand here is refused, and a test fails for it."""
+
+
+def view_of(endpoint: str | None) -> str:
+    """The blueprint and the view of an endpoint, whatever address the blueprint is mounted at."""
+    return ".".join((endpoint or "").split(".")[-2:])
+
+
+def identify(request: flask.Request) -> Grant | None:
+    """The grant of the token that came; None on open routes, which look at no token. Raises Unauthenticated."""
+    if SCOPE_OF.get(view_of(request.endpoint)) == OPEN:
+        return None
+    token = _token(request)
+    if not token:
+        raise Unauthenticated(
+            "A token is missing: send Authorization: Bearer TOKEN. Get one with: orgate token issue NAME",
+            code="missing_token",
+        )
+    if token.startswith("sk-or-"):
+        raise Unauthenticated(
+            "That is an OpenRouter key. The key stays with the gateway; programs get a token of their own with: "
+            "orgate token issue NAME",
+            code="key_instead_of_token",
+        )
+    return services().tokens.verify(token)
+
+
+def authorise(endpoint: str | None, grant: Grant | None) -> None:
+    """Let the grant through to this endpoint or raise Forbidden; what is not in the table lets nobody in."""
+    scope = SCOPE_OF.get(view_of(endpoint))
+    if scope == OPEN:
+        return
+    if scope is None or grant is None or scope not in grant.scopes:
+        raise Forbidden(
+            f"This token lacks the scope {scope!r}. Issue one with: orgate token issue NAME --scope {scope}",
+            code="missing_scope",
+        )
+
+
+def _token(request: flask.Request) -> str:
+    kind, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+    if token and kind.lower() == "bearer":
+        return token.strip()
+    return request.headers.get("X-Api-Key", "").strip() if not kind else ""

@@ -1,0 +1,49 @@
+"""Turns every failure into an answer that programs and people can act on."""
+
+from __future__ import annotations
+
+import flask
+from werkzeug import exceptions
+
+from app.core.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, TooLarge
+from app.core.shapes import dump, error_object
+from app.web.state import services
+
+_NUMERIC_CODES = "/api/v1/"
+"""Programs written for OpenRouter's own address read the error's code as the HTTP status."""
+
+
+def install(app: flask.Flask) -> None:
+    """Answer for everything that is raised in the application."""
+    app.register_error_handler(GatewayError, answer)
+    app.register_error_handler(exceptions.HTTPException, _foreign)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def answer(error: GatewayError) -> flask.Response:
+    """The error in the shape of the address that was called."""
+    shape = error_object(error, numeric_code=flask.request.path.startswith(_NUMERIC_CODES))
+    response = flask.Response(dump({"error": shape}), error.status, content_type="application/json")
+    response.headers["x-should-retry"] = "true" if error.should_retry else "false"
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _foreign(error: exceptions.HTTPException) -> flask.Response:
+    if isinstance(error, exceptions.NotFound):
+        return answer(NotFound("There is nothing at this address; the README lists the routes."))
+    if isinstance(error, exceptions.MethodNotAllowed):
+        response = answer(MethodNotAllowed(f"This address does not take {flask.request.method}."))
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
+        return response
+    if isinstance(error, exceptions.RequestEntityTooLarge):
+        return answer(TooLarge("The body is too large."))
+    if 400 <= (error.code or 500) < 500:
+        return answer(BadRequest("The request cannot be understood.", status=error.code))
+    return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> flask.Response:
+    services().events.broke("web.broke", error, path=flask.request.path)
+    return answer(GatewayError("The gateway failed; its log says where. Nothing more is known of the request."))

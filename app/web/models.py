@@ -1,0 +1,41 @@
+"""GET /models: the catalogue."""
+
+from __future__ import annotations
+
+import flask
+
+from app.core.catalogue import Query
+from app.services.models import Listing
+from app.web import quotas
+from app.web.state import services
+
+bp = flask.Blueprint("models", __name__)
+
+_SMALL = 1024
+
+
+@bp.get("/models")
+def models() -> flask.Response:
+    """The models as OpenRouter describes them, those that the query chooses."""
+    quotas.take("models")
+    arguments = flask.request.args.to_dict()
+    force = arguments.get("force", "").lower() in ("true", "1")
+    return _response(services().models.get(Query.parse(arguments), force=force))
+
+
+def _response(listing: Listing) -> flask.Response:
+    gzipped = len(listing.body) > _SMALL and flask.request.accept_encodings["gzip"] > 0
+    response = flask.Response(content_type="application/json")
+    # The same list compressed is another representation and has a tag of its own (RFC 9110 §8.8.3).
+    response.set_etag(f"{listing.etag}-gzip" if gzipped else listing.etag)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Age"] = str(int(listing.age_s))
+    if listing.stale:
+        response.headers["x-orgate-stale"] = "true"
+    response.make_conditional(flask.request)
+    if response.status_code != 304:
+        response.data = listing.gzipped if gzipped else listing.body
+        if gzipped:
+            response.headers["Content-Encoding"] = "gzip"
+    return response
