@@ -1,0 +1,60 @@
+"""Checks of this machine: the key, the files, the port."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from app.adapters.vault import KeyringMissing
+from app.bootstrap import key_store
+from app.cli.checks import BAD, HINT, OK, SKIPPED, Finding
+from app.core.redact import mask
+from app.server import holder_of
+from app.settings import Settings
+from app.settings.readers import GET_A_KEY
+from app.settings.readers import key as read_key
+
+
+def check_key(settings: Settings) -> tuple[Finding, str | None]:
+    """Whether there is a key of the right form, and the key."""
+    place = settings.origin("OPENROUTER_API_KEY")
+    try:
+        key = settings.api_key
+        if key is None:
+            store = key_store(settings)
+            key, place = store.load(), store.place
+        if key is None:
+            return Finding("key", BAD, "there is none", f"get one at {GET_A_KEY}, then: orgate key set"), None
+        return Finding("key", OK, f"{mask(read_key(key))} (from {place})"), key
+    except (KeyringMissing, OSError, ValueError) as error:
+        return Finding("key", BAD, f"the key in {place} cannot be used: it {error}", "orgate key set"), None
+
+
+def check_files(settings: Settings) -> Finding:
+    """Whether nobody else on this machine can read the key, the secret and the tokens."""
+    if sys.platform == "win32":
+        return Finding("files", SKIPPED, "file modes say nothing on Windows")
+    folders = {settings.folders.state, settings.folders.config}
+    open_to_others = [path for folder in sorted(folders) for path in _private(folder) if path.stat().st_mode & 0o077]
+    if open_to_others:
+        fix = "chmod go= " + " ".join(map(str, open_to_others))
+        return Finding("files", BAD, f"others can read {', '.join(map(str, open_to_others))}", fix)
+    return Finding("files", OK, f"{settings.folders.state} is readable by you only")
+
+
+def _private(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    names = ("key", "secret", "token", "tokens.json", "gateway.json", ".env", "config.toml")
+    return [folder, *(path for name in names if (path := folder / name).is_file())]
+
+
+def check_port(settings: Settings, whereabouts: dict[str, Any] | None) -> Finding:
+    """Whether the gateway runs, or could."""
+    if whereabouts is not None:
+        return Finding("port", OK, f"the gateway runs at {whereabouts['base_url']} (pid {whereabouts['pid']})")
+    holder = holder_of(settings.port)
+    if holder:
+        return Finding("port", BAD, f"{settings.port} is taken by {holder}", f"stop {holder}, or set ORGATE_PORT")
+    return Finding("port", HINT, f"{settings.port} is free; no gateway is running", "orgate serve")

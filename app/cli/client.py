@@ -1,0 +1,118 @@
+"""Commands that ask the running gateway: where it is, and speaking to it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli import options
+from app.cli.output import FAILED, NOT_RUNNING, Failure
+
+if TYPE_CHECKING:
+    import requests
+
+WHEREABOUTS = "gateway.json"
+TOKEN = "token"
+DEMO = "demo"
+
+url_option = click.option("--url", metavar="URL", help="Another gateway's address.  [ORGATE_URL; token: ORGATE_TOKEN]")
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway and the token to speak to it with."""
+
+    base_url: str
+    token: str
+
+    def get(self, path: str, **query: str) -> Any:
+        """The JSON answer of a GET; ends the command when it is an error."""
+        return _decoded(self._request("GET", path, params=query))
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The JSON answer of a POST; ends the command when it is an error."""
+        return _decoded(self._request("POST", path, json=body))
+
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """The events of a streamed answer; ends the command where an error takes their place."""
+        from app.core.sse import SseDecoder
+
+        with self._request("POST", path, json={**body, "stream": True}, stream=True) as response:
+            if response.status_code != 200:
+                _decoded(response)
+            decoder = SseDecoder()
+            while chunk := response.raw.read1(65536):
+                for data in decoder.feed(chunk):
+                    if data == b"[DONE]":
+                        return
+                    event = json.loads(data)
+                    if event.get("error"):
+                        raise Failure(f"\n{event['error'].get('message', 'The answer broke off.')}")
+                    yield event
+
+    def _request(self, method: str, path: str, **rest: Any) -> requests.Response:
+        import requests
+
+        session = requests.Session()
+        session.trust_env = False
+        headers = {"Authorization": f"Bearer {self.token}", "Accept-Encoding": "identity"}
+        try:
+            return session.request(method, self.base_url + path, headers=headers, timeout=(5, 630), **rest)
+        except requests.ConnectionError:
+            raise Failure(
+                f"Nothing answers at {self.base_url}. Start the gateway with: orgate serve", NOT_RUNNING
+            ) from None
+        except requests.Timeout:
+            raise Failure(f"The gateway at {self.base_url} does not answer in time.", FAILED) from None
+
+
+def running(state_dir: str | None, url: str | None) -> Gateway:
+    """The gateway that runs on this state folder, else the demo; ends the command when there is neither."""
+    url = url or os.environ.get("ORGATE_URL")
+    token = os.environ.get("ORGATE_TOKEN")
+    folder = options.settings(orgate_state_dir=state_dir).folders.state
+    if url:
+        return Gateway(url.rstrip("/").removesuffix("/v1"), token or _token(folder))
+    for place in (folder, folder / DEMO):
+        found = whereabouts(place)
+        if found is not None:
+            if place != folder:
+                click.echo("(asking the demo)", err=True)
+            return Gateway(found["base_url"], token or _token(place))
+    raise Failure("No gateway is running. Start one with: orgate serve (or, without a key: orgate demo)", NOT_RUNNING)
+
+
+def whereabouts(folder: Path) -> dict[str, Any] | None:
+    """What the gateway on this state folder says of itself; None when none runs."""
+    try:
+        found: dict[str, Any] = json.loads((folder / WHEREABOUTS).read_text())
+        os.kill(found["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return found
+
+
+def _token(folder: Path) -> str:
+    try:
+        return (folder / TOKEN).read_text().strip()
+    except OSError:
+        raise Failure(
+            f"There is no token in {folder}. Put one into ORGATE_TOKEN; orgate token issue NAME makes one.", FAILED
+        ) from None
+
+
+def _decoded(response: requests.Response) -> Any:
+    try:
+        answer = response.json()
+    except ValueError:
+        raise Failure(f"That is no orgate gateway: it answered {response.status_code} without JSON.") from None
+    if response.status_code == 200:
+        return answer
+    error = answer.get("error") or {}
+    raise Failure(error.get("message") or f"The gateway answered {response.status_code}.")

@@ -1,0 +1,106 @@
+"""`orgate doctor`: look at everything, end in one line that says what to do first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from app.cli import options
+from app.cli.client import DEMO, TOKEN, whereabouts
+from app.cli.output import FAILED, emit, table
+
+if TYPE_CHECKING:
+    from app.cli.checks import Finding
+    from app.settings import Settings
+
+_MARKS = {"ok": ("✓", "green"), "hint": ("!", "yellow"), "bad": ("✗", "red"), "skipped": ("·", "white")}
+
+
+@click.command()
+@click.option("--paid", is_flag=True, help="Measure streaming with a paid model where no free one is listed.")
+@click.option("--no-call", is_flag=True, help="Make no call at all; streaming is then not measured.")
+@options.state_dir
+@options.as_json
+@click.pass_context
+def command(ctx: click.Context, paid: bool, no_call: bool, state_dir: str | None, as_json: bool) -> None:
+    """Check the settings, the key, the files, the port, OpenRouter and the running gateway.
+
+    Streaming is measured with one short call through the running gateway, to a free model.
+
+    \b
+    Example:
+      orgate doctor
+    """
+    settings = options.settings(orgate_state_dir=state_dir)
+    findings = _examine(settings, paid=paid, no_call=no_call)
+    bad = [finding for finding in findings if finding.state == "bad"]
+    verdict = f"first: {bad[0].fix or bad[0].told}" if bad else "healthy"
+    if as_json:
+        emit(
+            {
+                "healthy": not bad,
+                "verdict": verdict,
+                "checks": [vars(finding) for finding in findings],
+                "settings": {name: {"value": value, "origin": origin} for name, value, origin in _values(settings)},
+            }
+        )
+    else:
+        click.echo(table([("SETTING", "VALUE", "FROM"), *_values(settings)]))
+        click.echo()
+        for finding in findings:
+            click.echo(_line(finding))
+        click.echo(click.style(verdict, bold=True))
+    ctx.exit(FAILED if bad else 0)
+
+
+def _examine(settings: Settings, *, paid: bool, no_call: bool) -> list[Finding]:
+    from app.bootstrap import upstream_of
+    from app.cli.checks import SKIPPED, Finding, local, openrouter, through
+
+    folder, here = _running_at(settings)
+    demo = (here or {}).get("demo")
+    if demo:
+        settings = _demo_settings(folder, demo)
+    found_key, key = local.check_key(settings)
+    findings = [found_key, local.check_files(settings), local.check_port(settings, here)]
+    upstream = upstream_of(settings)
+    network, catalogue, models = openrouter.check_models(upstream, settings.base_url)
+    findings += [network, catalogue]
+    if key is not None and network.state == "ok":
+        findings += openrouter.check_credits(upstream, key, settings.management_key)
+    if here is None:
+        return [*findings, Finding("gateway", SKIPPED, "not running: health, quotas and streaming were not looked at")]
+    findings.append(through.check_health(here["base_url"]))
+    if not no_call:
+        token = (folder / TOKEN).read_text().strip()
+        findings += through.check_streaming(here["base_url"], token, models, paid=paid)
+    return findings
+
+
+def _running_at(settings: Settings) -> tuple[Path, dict[str, Any] | None]:
+    state = settings.folders.state
+    for folder in (state, state / DEMO):
+        here = whereabouts(folder)
+        if here is not None:
+            return folder, here
+    return state, None
+
+
+def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
+    from app.settings import load
+
+    return load({**demo, "ORGATE_STATE_DIR": str(folder)}, environment={}, working_folder=folder)
+
+
+def _values(settings: Settings) -> list[tuple[str, str, str]]:
+    from app.settings import OPTIONS
+
+    return [(option.name, settings.shown(option.name), settings.origin(option.name)) for option in OPTIONS]
+
+
+def _line(finding: Finding) -> str:
+    mark, colour = _MARKS[finding.state]
+    fix = f"\n  → {finding.fix}" if finding.fix and finding.state != "ok" else ""
+    return f"{click.style(mark, fg=colour)} {finding.check}: {finding.told}{fix}"

@@ -1,0 +1,56 @@
+"""`orgate`: the command line. Commands are imported when they are called, so that --help answers at once."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from app.cli.output import EXIT_CODES
+
+_COMMANDS = {
+    "demo": "Try it without a key: a gateway and a pretend OpenRouter.",
+    "serve": "Run the gateway.",
+    "key": "Keep the OpenRouter key.",
+    "token": "Issue, list and revoke the tokens of programs.",
+    "chat": "Ask a model and see the answer stream in.",
+    "credits": "Show what is left on the account.",
+    "models": "List and search the models.",
+    "doctor": "Check everything and say what to do first.",
+    "sandbox": "Run the pretend OpenRouter alone.",
+}
+"""Name → what it does; the module of the same name in this folder holds the command."""
+
+
+class _Commands(click.Group):
+    """Knows its commands by name; imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"app.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_Commands, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="orgate", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Your own gateway to OpenRouter: one address and a token for every program, and true figures.
+
+    \b
+    Example:
+      orgate demo
+    """
+
+
+def main() -> Any:  # whatever click's runner returns
+    """The entry point of the `orgate` command."""
+    return cli(prog_name="orgate")

@@ -1,0 +1,134 @@
+"""Running a gateway in the foreground: what `serve` and `demo` have in common."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.client import TOKEN, WHEREABOUTS
+from app.cli.output import MISUSED, TAKEN, Failure
+
+if TYPE_CHECKING:
+    from app.services.bundle import Services
+    from app.settings import Settings
+
+_OWN_APP = "orgate"
+_RENEW_S = 30 * 86_400
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A gateway that answers."""
+
+    base_url: str
+    services: Services
+
+
+def run(
+    settings: Settings,
+    *,
+    on_ready: Callable[[Ready], None],
+    allow_remote: bool = False,
+    demo: Mapping[str, str] | None = None,
+) -> None:
+    """
+    Serve with these settings until a signal ends it; ends the command when it cannot start.
+
+    `demo` holds the settings by which `orgate doctor` finds the demo's own OpenRouter.
+    """
+    from app.adapters.logs import configure, log_crashes
+    from app.adapters.statefiles import private_folder
+    from app.factory import create_app
+    from app.server import PortTaken, Server, is_loopback
+    from app.settings import SettingsError, unknown_names
+
+    if not is_loopback(settings.host) and not allow_remote:
+        raise Failure(
+            f"ORGATE_HOST is {settings.host}: other machines could reach the gateway. If that is meant, add "
+            "--allow-remote (tokens then travel unencrypted: put TLS in front).",
+            MISUSED,
+        )
+    _harden()
+    sink = configure(level=settings.log_level, namespaces=settings.debug)
+    log_crashes(sink)
+    for name, meant in unknown_names(os.environ).items():
+        sink.warn("settings.unknown", name=name, meant=meant or None)
+    folder = private_folder(settings.folders.state)
+    with _alone(folder):
+        try:
+            app = create_app(settings)
+            services: Services = app.extensions["orgate"][0]
+            server = Server(app, settings.host, settings.port, calls=settings.max_streams)
+        except SettingsError as error:
+            raise Failure(str(error), MISUSED) from None
+        except PortTaken as error:
+            raise Failure(str(error), TAKEN) from None
+        lasting_token(folder / TOKEN, _OWN_APP, services)
+        with _whereabouts(folder, {"base_url": server.base_url, "demo": demo}):
+            services.refresher.start()
+            sink.note("gateway.ready", base_url=server.base_url, state=str(folder))
+            server.run(lambda: on_ready(Ready(server.base_url, services)), services.relay.drain)
+            services.refresher.stop()
+            sink.note("gateway.stopped")
+
+
+def _harden() -> None:
+    os.umask(0o077)
+    # urllib3 would write every TLS session's secrets to the file this names.
+    os.environ.pop("SSLKEYLOGFILE", None)
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    from app.adapters.statefiles import AlreadyLocked, locked
+
+    try:
+        with locked(folder / "lock", wait=False):
+            yield
+    except AlreadyLocked:
+        by = ""
+        with suppress(OSError, ValueError, KeyError):
+            found = json.loads((folder / WHEREABOUTS).read_text())
+            by = f" at {found['base_url']} (pid {found['pid']})"
+        taken = f"A gateway already runs on the state folder {folder}{by}. Stop it, or use --state-dir."
+        raise Failure(taken, TAKEN) from None
+
+
+@contextmanager
+def _whereabouts(folder: Path, facts: Mapping[str, object]) -> Iterator[None]:
+    from app.adapters.statefiles import write_private
+
+    place = folder / WHEREABOUTS
+    told = {**facts, "pid": os.getpid(), "started_at": int(time.time())}
+    write_private(place, json.dumps(told).encode())
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def lasting_token(place: Path, app: str, services: Services) -> str:
+    """The token of a program of our own, kept in a file of the state folder and renewed before it ends."""
+    from app.adapters.statefiles import write_private
+    from app.core.errors import GatewayError
+
+    with suppress(OSError, GatewayError):
+        token = place.read_text().strip()
+        if services.tokens.verify(token).expires_at > services.clock.now() + _RENEW_S:
+            return token
+    with suppress(GatewayError):
+        services.office.revoke(app)
+    token, _ = services.office.issue(app)
+    write_private(place, f"{token}\n".encode())
+    return token
