@@ -11,6 +11,7 @@ import pytest
 
 from app.sandbox.server import Sandbox
 from tests.gateway import Gateway, running_gateway
+from tests.upstream import ScriptedUpstream, scripted_upstream
 
 _OURS = ("OPENROUTER_", "ORGATE_", "DEBUG", "LOG_LEVEL")
 
@@ -58,3 +59,10 @@ def make_gateway(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Gat
 def gateway(make_gateway: Callable[..., Gateway]) -> Gateway:
     """A gateway with the default settings, except that nothing is fetched ahead of need."""
     return make_gateway(openrouter_background_refresh="false")
+
+
+@pytest.fixture
+def upstream() -> Iterator[ScriptedUpstream]:
+    """An upstream that answers what the test tells it to."""
+    with scripted_upstream() as script:
+        yield script

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import flask
 import requests
 
 from app.factory import create_app
@@ -30,6 +31,13 @@ class Gateway:
     services: Services
     sandbox: Sandbox
     server: Server
+    app: flask.Flask
+    folder: Path
+
+    @property
+    def secret(self) -> bytes:
+        """What the tokens are signed with."""
+        return bytes.fromhex((self.folder / "secret").read_text())
 
     def token(self, app: str = "tester", **grant: Any) -> str:
         """A new token for an app; all scopes if none are named."""
@@ -88,7 +96,7 @@ def running_gateway(sandbox: Sandbox, folder: Path, **arguments: str) -> Iterato
     server = Server(app, settings.host, settings.port, calls=settings.max_streams)
     server.start()
     try:
-        yield Gateway(server.base_url, server.port, services, sandbox, server)
+        yield Gateway(server.base_url, server.port, services, sandbox, server, app, folder)
     finally:
         server.close(services.relay.drain, grace_s=0.2)
         services.refresher.stop()

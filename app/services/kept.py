@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import GatewayError, TimedOut
 from app.core.ports import Cache, Clock, Events
@@ -28,7 +28,7 @@ class Dated:
     """Seconds since 1970."""
     age_s: float
     stale: bool
-    """Older than its time to live: OpenRouter could not be asked again."""
+    """Older than its time to live, and OpenRouter could not be asked again."""
 
 
 class _Flight:
@@ -87,7 +87,7 @@ class Kept:
             raise failure
         value = self.peek() or value
         assert value is not None
-        return value
+        return value if failure is not None else replace(value, stale=False)
 
     def peek(self) -> Dated | None:
         """The last good value, however old, without asking OpenRouter."""

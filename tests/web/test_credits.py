@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from app.sandbox import Sandbox
+from tests.gateway import Gateway
+from tests.upstream import ScriptedUpstream
+
+KEY_ANSWER = {"data": {"label": "sk-or-v1-abc...def", "usage": 3.17, "limit": 10, "limit_remaining": 6.83}}
+
+
+@pytest.fixture
+def scripted(make_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> Gateway:
+    """A gateway in front of the scripted upstream, with nothing fetched ahead of need."""
+    upstream.give("/key", 200, KEY_ANSWER)
+    upstream.give("/credits", 200, {"data": {"total_credits": 100.5, "total_usage": 25.75}})
+    return make_gateway(openrouter_base_url=upstream.url, openrouter_background_refresh="false")
+
+
+def test_figures(gateway: Gateway) -> None:
+    """The balance has the document's fields, and what OpenRouter's own SDKs read beside them."""
+    credits = gateway.get("/credits").json()
+
+    assert (25, 7.42, 17.58) == tuple(credits[f"{name}_credits"] for name in ("total", "used", "remaining"))
+    assert {"total_credits": 25, "total_usage": 7.42} == credits["data"]
+    assert ("credits", False, False) == (credits["source"], credits["stale"], credits["estimated"])
+    assert {"label", "used", "limit", "is_free_tier", "rate_limit"} <= set(credits["usage"])
+    assert {"usage_limit", "rate_limit", "as_of", "age_s"} <= set(credits)
+
+
+@pytest.mark.parametrize("mode", ["forbidden", "zero"])
+def test_unknown_balance(gateway: Gateway, sandbox: Sandbox, mode: str) -> None:
+    """Where OpenRouter keeps the balance from ordinary keys it is null, never 0, and a key's cap is no balance."""
+    sandbox.account(credits=mode, key_limit="12.50")
+
+    credits = gateway.get("/credits").json()
+
+    assert (None, None, None) == tuple(credits[f"{name}_credits"] for name in ("total", "used", "remaining"))
+    assert "key" == credits["source"]
+    assert (12.5, 12.5) == (credits["usage_limit"], credits["usage"]["limit"])
+    assert {"total_credits": None, "total_usage": None} == credits["data"]
+
+
+def test_spending_is_taken_off_at_once(gateway: Gateway, sandbox: Sandbox) -> None:
+    """Between fetches the balance already lacks what was spent through the gateway, and says that it is an estimate."""
+    before = gateway.get("/credits").json()
+    cost = gateway.chat("openai/gpt-4o", "Tell me a story.").json()["usage"]["cost"]
+
+    after = gateway.get("/credits").json()
+
+    assert cost > 0
+    assert pytest.approx(before["remaining_credits"] - cost) == after["remaining_credits"]
+    assert True is after["estimated"]
+    assert before["as_of"] == after["as_of"]
+
+
+def test_force(gateway: Gateway, sandbox: Sandbox) -> None:
+    """?force=true asks OpenRouter again, at most once a second."""
+    gateway.get("/credits")
+    sandbox.account(total_credits="40")
+
+    def forced() -> float:
+        return float(gateway.get("/credits", params={"force": "true"}).json()["total_credits"])
+
+    first = forced()
+    sandbox.account(total_credits="50")
+    second = forced()
+
+    assert {first, second} <= {25, 40}
+    assert 2 >= sum(entry["path"].endswith("/credits") for entry in sandbox.log())
+
+
+def test_a_failure_is_never_cached(scripted: Gateway, upstream: ScriptedUpstream) -> None:
+    """A 502 is told as it is and forgotten: the next good answer is shown as soon as OpenRouter is asked again."""
+    upstream.give("/credits", 502, "<html>bad gateway</html>")
+    failed = scripted.get("/credits")
+    upstream.give("/credits", 200, {"data": {"total_credits": 100.5, "total_usage": 25.75}})
+
+    good = scripted.get("/credits", params={"force": "true"})
+
+    assert (504, 200) == (failed.status_code, good.status_code)
+    assert 74.75 == good.json()["remaining_credits"]
+
+
+def test_last_good_figures(make_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> None:
+    """When OpenRouter fails, the last good balance is shown and marked stale."""
+    upstream.give("/key", 200, KEY_ANSWER)
+    upstream.give("/credits", 200, {"data": {"total_credits": 10, "total_usage": 4}})
+    gateway = make_gateway(
+        openrouter_base_url=upstream.url, openrouter_cache_ttl_credits="1", openrouter_background_refresh="false"
+    )
+    fresh = gateway.get("/credits").json()
+    upstream.give("/credits", 503, {"error": {"code": 503, "message": "down"}})
+
+    old = gateway.get("/credits")
+
+    assert (6, False) == (fresh["remaining_credits"], fresh["stale"])
+    assert (200, 6, True) == (old.status_code, old.json()["remaining_credits"], old.json()["stale"])
+
+
+def test_refused_key(make_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> None:
+    """A key that OpenRouter refuses is told with what to do, whatever old figures are at hand."""
+    upstream.give("/key", 200, KEY_ANSWER)
+    gateway = make_gateway(
+        openrouter_base_url=upstream.url, openrouter_cache_ttl_credits="1", openrouter_background_refresh="false"
+    )
+    gateway.get("/credits")
+    for path in ("/credits", "/key"):
+        upstream.give(path, 401, {"error": {"code": 401, "message": "User not found."}})
+
+    reply = gateway.get("/credits")
+
+    assert 401 == reply.status_code
+    assert "orgate key set" in reply.json()["error"]["message"]
+
+
+def test_one_fetch_for_all(scripted: Gateway, upstream: ScriptedUpstream) -> None:
+    """Twenty programs that ask at the same time cost one request to OpenRouter."""
+    token = scripted.token()
+    upstream.gate.clear()
+    with ThreadPoolExecutor(20) as pool:
+        waiting = [pool.submit(scripted.get, "/credits", token=token) for _ in range(20)]
+        upstream.arrived.acquire(timeout=5)
+        upstream.gate.set()
+        statuses = {reply.result().status_code for reply in waiting}
+
+    assert {200} == statuses
+    assert {"/credits": 1, "/key": 1} == upstream.hits
+
+
+def test_management_key(make_gateway: Callable[..., Gateway], sandbox: Sandbox) -> None:
+    """With OPENROUTER_MANAGEMENT_KEY the balance is known although the ordinary key may not see it."""
+    sandbox.account(credits="forbidden")
+    gateway = make_gateway(openrouter_management_key="sk-or-v1-mgmt-0123456789")
+
+    credits = gateway.get("/credits").json()
+
+    assert ("credits", 17.58) == (credits["source"], credits["remaining_credits"])
