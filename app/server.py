@@ -122,6 +122,7 @@ class Server:
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
         self._stop_asked = threading.Event()
+        self._closing = False
 
     def start(self) -> None:
         """Answer requests from now on, in threads of the server's own."""
@@ -132,8 +133,10 @@ class Server:
         self._stop_listening()
         drain(grace_s)
         self._flush()
-        self._in_loop(lambda: wasyncore.close_all(self._map))
+        self._closing = True
+        self._in_loop(None)
         self._loop_thread.join(2)
+        wasyncore.close_all(self._map)
 
     def run(self, on_ready: Callable[[], None], drain: Callable[[float], int]) -> None:
         """Serve until SIGTERM or SIGINT, then close; a second signal ends the process at once."""
@@ -151,7 +154,8 @@ class Server:
 
     def _loop(self) -> None:
         try:
-            wasyncore.loop(timeout=1, map=self._map, use_poll=True)
+            while not self._closing:
+                wasyncore.loop(timeout=1, map=self._map, use_poll=True, count=1)
         finally:
             self._stop_asked.set()
 
@@ -167,8 +171,8 @@ class Server:
                 return
             pause.wait(0.05)
 
-    def _in_loop(self, work: Callable[[], None]) -> None:
-        """Have the loop's own thread do this: it must not poll a number that was given to somebody else meanwhile."""
+    def _in_loop(self, work: Callable[[], None] | None) -> None:
+        """Wake the loop and have its thread do this: a socket must not be closed while it is being polled."""
         trigger: Any = self._listeners[0].trigger  # the stubs take it for its number
         trigger.pull_trigger(work)
 

@@ -67,7 +67,9 @@ class StreamMeter:
     def feed(self, chunk: bytes) -> None:
         """Take note of a chunk of the stream; raises BrokenEvent where the stream stops being one."""
         for data in self._decoder.feed(chunk):
-            self._event(data)
+            # What follows [DONE] is no part of the answer.
+            if not self.reading.done:
+                self._event(data)
         if self._decoder.pending_bytes > self.max_event_bytes:
             raise BrokenEvent("an event of more than 8 MiB")
 
@@ -89,7 +91,7 @@ def _worth_parsing(data: bytes) -> bool:
         or data[-1:] != b"}"
         or b'"usage"' in data
         or b'"error"' in data
-        or (b'"finish_reason":' in data and b'"finish_reason":null' not in data)
+        or data.count(b'"finish_reason"') > data.count(b'"finish_reason":null')
     )
 
 
@@ -108,9 +110,9 @@ def read_plain(body: bytes) -> tuple[Json, Reading]:
 
 
 def parse(data: bytes) -> Json:
-    """The JSON value in these bytes with exact decimals, or None when it is none."""
+    """The JSON value in these bytes with exact decimals, or None when it is none; NaN, which is no JSON, is null."""
     try:
-        return json.loads(data, parse_float=Decimal)
+        return json.loads(data, parse_float=Decimal, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
 

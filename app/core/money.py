@@ -21,7 +21,8 @@ def nanos(value: object) -> int | None:
         amount = Decimal(value)
     except InvalidOperation:
         return None
-    if not amount.is_finite() or abs(amount) > _CEILING_DOLLARS:
+    # Comparing is exact at any size; abs() would round, and overflow on 1e9999999.
+    if not amount.is_finite() or not -_CEILING_DOLLARS <= amount <= _CEILING_DOLLARS:
         return None
     return int((amount * NANO).to_integral_value())
 

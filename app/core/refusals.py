@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 from collections.abc import Mapping
+from datetime import UTC
 
 from app.core import errors
 from app.core.errors import GatewayError, Json
@@ -84,9 +85,8 @@ def from_error(status: int, error: dict[str, Json], headers: Mapping[str, str], 
 
 def status_of(error: Json, default: int = 502) -> int:
     """The HTTP status that an error object inside a 200 stands for; its code may be a number or a name."""
-    code = error.get("code") if isinstance(error, dict) else None
-    code = code if code is not None or not isinstance(error, dict) else error.get("http_status")
-    return code if isinstance(code, int) and not isinstance(code, bool) and 400 <= code <= 599 else default
+    said = (error.get("code"), error.get("http_status")) if isinstance(error, dict) else ()
+    return next((code for code in said if isinstance(code, int) and 400 <= code <= 599), default)
 
 
 def _without_words(status: int, headers: Mapping[str, str], now: float) -> GatewayError:
@@ -123,9 +123,8 @@ def _wait_s(headers: Mapping[str, str], availability: dict[str, Json] | None, no
         hint = availability.get("retry_after")
         wait_s = int(hint) if isinstance(hint, int) and not isinstance(hint, bool) and hint >= 0 else None
     if wait_s is None:
-        reset_ms = headers.get("X-RateLimit-Reset", "")
-        if reset_ms.isascii() and reset_ms.isdigit():
-            wait_s = max(0, int(reset_ms) // 1000 - int(now))
+        reset_ms = _digits(headers.get("X-RateLimit-Reset", ""))
+        wait_s = max(0, reset_ms // 1000 - int(now)) if reset_ms is not None else None
     return wait_s
 
 
@@ -135,14 +134,20 @@ def retry_after_s(value: str, now: float) -> int | None:
 
     A date that has passed means now; a negative or broken figure means nothing.
     """
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(int(value), 10**9) if len(value) < 12 else None
+    seconds = _digits(value)
+    if seconds is not None:
+        return min(seconds, 10**9)
     try:
         moment = email.utils.parsedate_to_datetime(value)
-        return max(0, int(moment.timestamp() - now))
+        # The obsolete forms of a date name no zone; they are in UTC as well (RFC 9110 §5.6.7).
+        return max(0, int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now))
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+def _digits(value: str) -> int | None:
+    value = value.strip()
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else None
 
 
 def _is_worth_repeating(status: int, metadata: dict[str, Json] | None, wait_s: int | None) -> bool:

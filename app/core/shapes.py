@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from decimal import Decimal
 
 from app.core.errors import GatewayError, Json
@@ -46,11 +47,12 @@ def error_event(error: GatewayError, reading: Reading, created: int) -> bytes:
 
 
 def dump(value: Json) -> bytes:
-    """Compact JSON; decimals that came from upstream go out as numbers again."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number).encode()
+    """Compact JSON; decimals that came from upstream go out as numbers again, halves of surrogate pairs as "?"."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number).encode(errors="replace")
 
 
-def _number(value: object) -> float:
+def _number(value: object) -> float | None:
     if isinstance(value, Decimal):
-        return float(value)
+        number = float(value)
+        return number if math.isfinite(number) else None
     raise TypeError(f"not JSON: {type(value).__name__}")

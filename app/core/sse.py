@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 _BOM = b"\xef\xbb\xbf"
+_BLANK_LINES = (b"\n\n", b"\r\r", b"\n\r\n", b"\n\r")
 
 
 def split(stream: bytes) -> tuple[bytes, bytes]:
     """The bytes up to the last blank line, which are whole events and comments, and the beginning that follows it."""
-    end = max(stream.rfind(b"\n\n") + 2, stream.rfind(b"\n\r\n") + 3, stream.rfind(b"\r\r") + 2)
-    # rfind's -1 leaves 1 or 2 where nothing was found, and a blank line at the very start ends nothing but itself.
-    return (stream[:end], stream[end:]) if end > 2 or stream[:2] in (b"\n\n", b"\r\r") else (b"", stream)
+    end = max((at + len(mark) for mark in _BLANK_LINES if (at := stream.rfind(mark)) >= 0), default=0)
+    return stream[:end], stream[end:]
 
 
 class SseDecoder:
@@ -40,7 +40,7 @@ class SseDecoder:
     @property
     def pending_bytes(self) -> int:
         """How much of an unfinished event is kept, in bytes."""
-        return len(self._rest) + sum(map(len, self._data))
+        return len(self._rest) + sum(map(len, self._data)) + len(self._data)
 
     def _take(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

@@ -9,7 +9,9 @@ import re
 from app.core.errors import BadRequest, Json
 
 _MAX_DEPTH = 64
-_SURROGATE = re.compile(rb"\\u[dD][89abAB]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_DOUBLE_DIGITS = 308
+"""Every whole number of so many digits is in the range of a double."""
 
 
 def loads(data: bytes) -> dict[str, Json]:
@@ -21,7 +23,11 @@ def loads(data: bytes) -> dict[str, Json]:
     """
     try:
         value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite
+            data.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_whole,
         )
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
@@ -61,6 +67,12 @@ def _finite(text: str) -> float:
     if math.isinf(value):
         raise ValueError("a number is too large")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DOUBLE_DIGITS:
+        _finite(text)
+    return int(text)
 
 
 def _is_deeper(value: Json, levels: int) -> bool:

@@ -124,8 +124,11 @@ class Relay:
         if reading.error is not None:
             partial = {"partial": decoded["choices"]} if decoded.get("choices") else {}
             raise self._error_inside(reading, answer, partial)
-        if not isinstance(decoded.get("choices"), list):
+        choices = decoded.get("choices")
+        if not isinstance(choices, list):
             raise _no_answer("upstream_protocol_error", "OpenRouter's answer has no list of choices.", reading)
+        if not choices:
+            raise _no_answer("empty_answer", "The model gave no answer: the list of choices is empty.", reading)
         self._end(run, 200, "answered")
         return Delivery("application/json", self._headers(run), body)
 

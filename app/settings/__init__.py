@@ -155,9 +155,10 @@ class Settings:
     def shown(self, name: str) -> str:
         """The value as text that may be printed: secrets are not."""
         option = _BY_NAME[name]
-        if name not in self.found:
+        text = self.found[name].text if name in self.found else ""
+        if not text:
             return option.default
-        return "(not shown)" if option.secret else self.found[name].text.strip()
+        return "(not shown)" if option.secret else redact(text)
 
 
 def _options_of(table: tuple[Field[Any], ...]) -> dict[str, Option]:
@@ -188,9 +189,9 @@ def load(
 def find_key(environment: Mapping[str, str], working_folder: Path) -> tuple[str | None, tuple[Path, ...]]:
     """The key that the settings name right now, and the files whose change would change it; raises SettingsError."""
     sources = Sources({}, environment, working_folder, _BY_NAME)
-    twin = environment.get("OPENROUTER_API_KEY_FILE")
-    watched = (*sources.files, Path(twin)) if twin else sources.files
-    return _value(_BY_NAME["OPENROUTER_API_KEY"], sources.find("OPENROUTER_API_KEY")), watched
+    found = sources.find("OPENROUTER_API_KEY")
+    watched = (*sources.files, found.file) if found and found.file else sources.files
+    return _value(_BY_NAME["OPENROUTER_API_KEY"], found), watched
 
 
 def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:
@@ -201,7 +202,7 @@ def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _value(option: Option, found: Found | None) -> Any:  # of the reader's type
-    text = (option.default if found is None else found.text).strip()
+    text = (found.text if found else "") or option.default
     if not text:
         return option.empty
     try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 GET_A_KEY = "https://openrouter.ai/settings/keys"
 OPENROUTER = "openrouter.ai"
@@ -42,8 +43,8 @@ def key(value: str) -> str:
 
 def base_url(value: str) -> str:
     """An address that the key may be sent to."""
-    parts = urlsplit(value)
-    if parts.username or parts.password or parts.query or parts.fragment or not parts.hostname:
+    parts = _address(value)
+    if parts is None or parts.username or parts.password or "?" in value or "#" in value:
         raise ValueError(f"is no plain address; use https://{OPENROUTER}/api/v1")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError("must start with https:// (http:// is for loopback only), or the key would travel in the open")
@@ -52,28 +53,34 @@ def base_url(value: str) -> str:
 
 def proxy(value: str) -> str:
     """A proxy's address."""
-    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+    parts = _address(value)
+    if parts is None or parts.scheme not in ("http", "https"):
         raise ValueError("is no proxy address; use http://host:port")
     return value
 
 
 def site(value: str) -> str:
     """A web address, fit for a header."""
-    if urlsplit(value).scheme not in ("http", "https"):
+    parts = _address(value)
+    if parts is None or parts.scheme not in ("http", "https"):
         raise ValueError("must be an address such as https://example.org")
     return text(value)
 
 
 def file(value: str) -> str:
     """A file that exists."""
-    if not Path(value).expanduser().is_file():
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("names the home of nobody") from None
+    if not path.is_file():
         raise ValueError("names no file")
-    return str(Path(value).expanduser())
+    return str(path)
 
 
 def milliseconds(value: str) -> int:
     """A duration in ms."""
-    if not value.isdecimal() or not 0 < int(value) <= 10**10:
+    if not _is_within(value, 1, 10**10):
         raise ValueError("takes whole milliseconds, for example 300000 for 5 minutes")
     return int(value)
 
@@ -100,21 +107,25 @@ def seconds(value: str) -> float:
 
 def port(value: str) -> int:
     """A TCP port."""
-    if not value.isdecimal() or not 0 <= int(value) <= 65535:
+    if not _is_within(value, 0, 65535):
         raise ValueError("takes a port number, 0 to 65535 (0 picks a free one)")
     return int(value)
 
 
 def host(value: str) -> str:
     """A host name or address, without brackets."""
-    if not re.fullmatch(r"[A-Za-z0-9.:-]+|\[[0-9A-Fa-f:.]+\]", value):
-        raise ValueError("takes a host name or an address")
-    return value.strip("[]")
+    name = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
+    if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
+        try:
+            ipaddress.IPv6Address(name)
+        except ValueError:
+            raise ValueError("takes a host name or an address, without a port") from None
+    return name
 
 
 def count(value: str) -> int:
     """A small whole number."""
-    if not value.isdecimal() or not 1 <= int(value) <= 10_000:
+    if not _is_within(value, 1, 10_000):
         raise ValueError("takes a whole number from 1 to 10000")
     return int(value)
 
@@ -151,7 +162,7 @@ def headers(value: str) -> Mapping[str, str]:
     """Headers by name."""
     try:
         headers = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         headers = None
     if not isinstance(headers, dict) or not all(isinstance(held, str) for held in headers.values()):
         raise ValueError('takes a JSON object of strings, such as {"X-Custom-Header": "custom-value"}')
@@ -189,6 +200,19 @@ def namespaces(value: str) -> tuple[str, ...]:
 
 def characters(value: str) -> int:
     """A number of characters."""
-    if not value.isdecimal() or not 1 <= int(value) <= 10**9:
+    if not _is_within(value, 1, 10**9):
         raise ValueError("takes a whole number of characters, for example 10000")
     return int(value)
+
+
+def _is_within(value: str, least: int, most: int) -> bool:
+    return value.isdecimal() and len(value) <= 20 and least <= int(value) <= most
+
+
+def _address(value: str) -> SplitResult | None:
+    """The parts of an address with a host, None when it is none: urlsplit's own messages would repeat a password."""
+    try:
+        parts = urlsplit(value)
+        return parts if parts.hostname and parts.port != 0 and not re.search(r"\s", value) else None
+    except ValueError:
+        return None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from app.core.redact import redact
+
 
 class SettingsError(Exception):
     """A setting that cannot be used; the message names it, what is wrong and what to do, and holds no secret."""
@@ -21,6 +23,8 @@ class Found:
 
     text: str
     origin: str
+    file: Path | None = None
+    """The file that a `_FILE` twin named."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,12 @@ class Sources:
         far, table = self.folders.config / ".env", self.folders.config / "config.toml"
         self._all = [*strong, (str(far), _dotenv(far)), (str(table), _config(table, known))]
         self.files = (near, far, table)
+        state = self.find("ORGATE_STATE_DIR")
+        if state is not None and _folders(state) != self.folders:
+            raise SettingsError(
+                f"ORGATE_STATE_DIR comes too late in {state.origin}: that file is in the folder it would name. "
+                "Set it in the environment or in .env where orgate is started."
+            )
 
     def find(self, name: str) -> Found | None:
         """The strongest text for this name; raises SettingsError when it and its `_FILE` twin stand side by side."""
@@ -61,19 +71,22 @@ class Sources:
 
 def _first(name: str, sources: list[tuple[str, Mapping[str, str]]]) -> Found | None:
     for origin, values in sources:
-        direct, twin = values.get(name, ""), values.get(f"{name}_FILE", "")
+        direct, twin = values.get(name, "").strip(), values.get(f"{name}_FILE", "").strip()
         if direct and twin:
             raise SettingsError(f"{name} and {name}_FILE are both set ({origin}). Remove one of them.")
         if direct:
             return Found(direct, origin)
         if twin:
-            return Found(_content(name, twin), twin)
+            return _content(name, twin)
     return None
 
 
 def _folders(state: Found | None) -> Folders:
     if state is not None:
-        folder = Path(state.text.strip()).expanduser().absolute()
+        try:
+            folder = Path(state.text).expanduser().absolute()
+        except RuntimeError:
+            raise SettingsError(f"ORGATE_STATE_DIR names the home of nobody: {redact(state.text)}.") from None
         return Folders(folder, folder)
     import platformdirs
 
@@ -95,7 +108,7 @@ def _config(path: Path, known: Collection[str]) -> Mapping[str, str]:
     if not path.is_file():
         return {}
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -109,7 +122,7 @@ def _known(name: str, path: Path, known: Collection[str]) -> str:
         return upper
     near = difflib.get_close_matches(upper, known, 1)
     hint = f" Did you mean {near[0].lower()}?" if near else ""
-    raise SettingsError(f"{path}: there is no setting {name!r}.{hint}")
+    raise SettingsError(f"{path}: there is no setting {redact(name)!r}.{hint}")
 
 
 def _flat(value: Any) -> str:
@@ -120,8 +133,12 @@ def _flat(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _content(name: str, path: str) -> str:
+def _content(name: str, twin: str) -> Found:
     try:
-        return Path(path).expanduser().read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {type(error).__name__}.") from None
+        path = Path(twin).expanduser()
+        return Found(path.read_text("utf-8-sig").strip(), twin, path)
+    except (OSError, RuntimeError, ValueError) as error:
+        # Whoever puts the key itself here must not find it in a message.
+        raise SettingsError(
+            f"{name}_FILE names {redact(twin)}, which cannot be read: {type(error).__name__}."
+        ) from None
