@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import logging
 import os
 import queue
 import signal
@@ -20,6 +21,8 @@ from typing import Any
 from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
+
+_log = logging.getLogger("orgate.server")
 
 DRAIN_S = 10.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -56,6 +59,11 @@ class Lanes(ThreadedTaskDispatcher):
         """Threads are daemons and end with the process; the drain came before."""
         return True
 
+    def wait_idle(self, timeout_s: float) -> None:
+        """Wait until nothing runs in either lane, or the time is up."""
+        self._calls.wait_idle(timeout_s)
+        self._quick.wait_idle(timeout_s)
+
 
 class _Lane:
     """Up to `most` threads that take work in the order it came."""
@@ -66,6 +74,7 @@ class _Lane:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads = 0
+        self._idle = threading.Condition(self._lock)
         self._load = 0  # work that runs or waits
 
     def add(self, work: Callable[[], None]) -> None:
@@ -88,9 +97,17 @@ class _Lane:
                 continue
             try:
                 work()
-            finally:
-                with self._lock:
-                    self._load -= 1
+            except Exception:
+                # A thread that died here would be one slot less for good.
+                _log.exception("server.task_broke")
+            with self._idle:
+                self._load -= 1
+                if self._load == 0:
+                    self._idle.notify_all()
+
+    def wait_idle(self, timeout_s: float) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: self._load == 0, timeout_s)
 
 
 class Server:
@@ -101,10 +118,11 @@ class Server:
         self.port: int = self._sockets[0].getsockname()[1]
         self.base_url = f"http://{_named(host)}:{self.port}"
         self._map: dict[int, Any] = {}
+        self._lanes = Lanes(calls)
         self._server = create_server(
             application,
             map=self._map,
-            _dispatcher=Lanes(calls),
+            _dispatcher=self._lanes,
             sockets=self._sockets,
             asyncore_use_poll=True,
             channel_request_lookahead=1,
@@ -132,6 +150,7 @@ class Server:
         """Take no new connections, let `drain` end what runs within the grace, and see the last bytes off."""
         self._stop_listening()
         drain(grace_s)
+        self._lanes.wait_idle(1)
         self._flush()
         self._closing = True
         self._in_loop(None)

@@ -117,7 +117,7 @@ class Relay:
             body = answer.read()
         run.first_byte_s = self._clock.monotonic() - run.call.started
         decoded, reading = read_plain(body)
-        reading.generation_id = reading.generation_id or run.reading.generation_id
+        reading.generation_id = run.reading.generation_id or reading.generation_id
         run.reading = reading
         if decoded is None:
             raise _no_answer("upstream_protocol_error", "OpenRouter's answer is not JSON.", reading)
