@@ -85,7 +85,7 @@ def configure(*, level: str, namespaces: tuple[str, ...], stream: TextIO | None 
     renderer: Any = (  # structlog's renderers share no type
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if pretty
-        else structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        else structlog.processors.JSONRenderer(default=str)
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[

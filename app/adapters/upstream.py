@@ -302,7 +302,7 @@ def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
             "OpenRouter's certificate cannot be trusted. Check the clock, the network and ORGATE_CA_BUNDLE.",
             code="upstream_tls_error",
         )
-    slow = any(isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)) for cause in causes)
+    slow = any(_is_timeout(cause) for cause in causes)
     if attempt.phase < Phase.SENT:
         message = f"OpenRouter could not be reached ({name}). Check the network and ORGATE_PROXY."
         kind: type[GatewayError] = TimedOut if slow else UpstreamFailed
@@ -318,6 +318,12 @@ def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
             code="outcome_unknown",
         )
     return UpstreamFailed(f"OpenRouter's answer broke off ({name}).", code="upstream_truncated")
+
+
+def _is_timeout(error: BaseException) -> bool:
+    # urllib3 counts a refused connection among its time-outs.
+    refused = isinstance(error, urllib3.exceptions.NewConnectionError)
+    return not refused and isinstance(error, (TimeoutError, urllib3.exceptions.TimeoutError))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from app.adapters.logs import LogSink, configure
+from app.core.calls import CallReport
+from app.core.meter import Usage
+
+KEY = "sk-or-v1-canary0123456789"
+Logging = tuple[LogSink, Callable[[], list[dict[str, Any]]]]
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
+
+@pytest.fixture
+def logging_to() -> Iterator[Callable[..., Logging]]:
+    """Log to a text; put the root logger back afterwards."""
+    root = logging.getLogger()
+    before = (root.handlers, root.level, logging.raiseExceptions)
+
+    def start(
+        level: str = "info", namespaces: tuple[str, ...] = ()
+    ) -> tuple[LogSink, Callable[[], list[dict[str, Any]]]]:
+        stream = io.StringIO()
+        sink = configure(level=level, namespaces=namespaces, stream=stream)
+        return sink, lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield start
+    root.handlers, root.level, logging.raiseExceptions = before
+
+
+def report(**facts: Any) -> CallReport:
+    whole = {
+        "call_id": "call_1",
+        "app": "editor",
+        "endpoint": "/chat/completions",
+        "model": "openai/gpt-4",
+        "fallbacks": ("google/gemini",),
+        "stream": True,
+        "status": 200,
+        "outcome": "answered",
+        "duration_s": 1.5,
+        "first_byte_s": 0.25,
+        "served_model": "openai/gpt-4-0613",
+        "provider": "OpenAI",
+        "generation_id": "gen-1",
+        "usage": Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7, cost=81_000),
+    }
+    return CallReport(**{**whole, **facts})
+
+
+def test_line_of_a_call(logging_to: Callable[..., Any]) -> None:
+    """A call is one line with the document's fields."""
+    sink, lines = logging_to()
+
+    sink.call_ended(report())
+
+    line = lines()[0]
+    assert {
+        "endpoint": "/chat/completions",
+        "model": "openai/gpt-4",
+        "fallbacks": ["google/gemini"],
+        "tokens": {"prompt": 3, "completion": 4, "total": 7},
+        "duration": 1.5,
+        "cost": "0.000081",
+        "provider": "OpenAI",
+    }.items() <= line.items()
+    assert ("call.ended", "info") == (line["event"], line["level"])
+
+
+def test_unknown_cost(logging_to: Callable[..., Any]) -> None:
+    """A cost that nobody knows is null, never 0, and a failed call is a warning."""
+    sink, lines = logging_to()
+
+    sink.call_ended(report(usage=None, outcome="upstream_stalled"))
+
+    assert (None, None, "warning") == tuple(lines()[0][name] for name in ("cost", "tokens", "level"))
+
+
+def test_no_secret_passes(logging_to: Callable[..., Any]) -> None:
+    """Keys and tokens are replaced wherever they stand: fields, nested values, tracebacks, other libraries' lines."""
+    sink, lines = logging_to("debug")
+
+    sink.note("a", direct=KEY, nested={"list": [f"x {TOKEN} y"]}, header=f"Bearer {KEY}")
+    logging.getLogger("somebody").warning("sent %s", f"Authorization: Bearer {TOKEN}")
+    try:
+        raise ValueError(f"bad header {KEY}\n")
+    except ValueError as error:
+        sink.broke("b", error)
+
+    text = json.dumps(lines())
+    assert KEY not in text
+    assert "canary" not in text
+    assert TOKEN not in text
+    assert "ValueError" in text
+
+
+def test_one_line_per_event(logging_to: Callable[..., Any]) -> None:
+    """Line breaks and escapes in a value do not make lines of their own."""
+    sink, lines = logging_to()
+
+    sink.note("a", name="x\ny\r\x1b[31m\u2028z")
+
+    assert ["x\ny\r\x1b[31m\u2028z"] == [line["name"] for line in lines()]
+
+
+@pytest.mark.parametrize(
+    ("level", "namespaces", "expected"),
+    [
+        ("info", (), ["note", "warn"]),
+        ("warning", (), ["warn"]),
+        ("warning", ("openrouter:*",), ["relay.detail", "warn"]),
+        ("info", ("openrouter:credits",), ["note", "warn"]),
+        ("debug", (), ["relay.detail", "note", "warn"]),
+    ],
+)
+def test_levels(logging_to: Callable[..., Any], level: str, namespaces: tuple[str, ...], expected: list[str]) -> None:
+    """LOG_LEVEL and DEBUG choose the lines; DEBUG's namespaces work at any level."""
+    sink, lines = logging_to(level, namespaces)
+
+    sink.debug("relay.detail")
+    sink.note("note")
+    sink.warn("warn")
+
+    assert expected == [line["event"] for line in lines()]

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+import urllib3
+
+from app.adapters.upstream import HttpAttempt, HttpUpstream, Phase, Timeouts, mapped
+from app.core.errors import GatewayError, TimedOut, UpstreamFailed
+
+KEY = "sk-or-v1-canary"
+FAST = Timeouts(connect=2, headers_stream=0.3, headers_plain=0.3, idle=0.3, total=60)
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+
+
+@contextmanager
+def peer(*talks: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A raw listener that talks to one connection after the other; its base URL."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    held: list[socket.socket] = []
+
+    def serve() -> None:
+        for talk in talks:
+            connection, _ = listener.accept()
+            held.append(connection)
+            talk(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        thread.join(5)
+        for connection in held:
+            connection.close()
+        listener.close()
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """One request with its body."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += connection.recv(65536)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next(
+        (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-l")), 0
+    )
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def answering(data: bytes, *, then_close: bool = False) -> Callable[[socket.socket], None]:
+    """Read a request, send these bytes."""
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(data)
+        if then_close:
+            connection.close()
+
+    return talk
+
+
+def post(base_url: str, *, timeouts: Timeouts = FAST) -> HttpAttempt:
+    upstream = HttpUpstream(base_url, timeouts=timeouts)
+    return upstream.post("/chat/completions", b"{}", {}, key=KEY, stream=True)
+
+
+def test_refused_connection() -> None:
+    """A connection that is refused was never sent, and the error says how to go on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    attempt = post(f"http://127.0.0.1:{port}")
+
+    with pytest.raises(UpstreamFailed) as caught:
+        attempt.send()
+
+    assert ("upstream_unreachable", True) == (caught.value.code, caught.value.should_retry)
+    assert Phase.CONNECTING == attempt.phase
+
+
+def test_unknown_name() -> None:
+    """A name that does not resolve was never sent."""
+    attempt = post("http://no-such-host.invalid")
+
+    with pytest.raises(UpstreamFailed) as caught:
+        attempt.send()
+
+    assert "upstream_unreachable" == caught.value.code
+
+
+def test_broken_before_headers() -> None:
+    """A connection that breaks after the request went out has an unknown outcome, and is not to be repeated."""
+    with peer(lambda connection: (read_request(connection), connection.close())) as url:
+        attempt = post(url)
+        with pytest.raises(UpstreamFailed) as caught:
+            attempt.send()
+
+    assert ("outcome_unknown", False) == (caught.value.code, caught.value.should_retry)
+    assert Phase.SENT == attempt.phase
+
+
+def test_silent_before_headers() -> None:
+    """Silence after the request went out has an unknown outcome as well."""
+    with peer(read_request) as url, pytest.raises(TimedOut) as caught:
+        post(url).send()
+
+    assert "outcome_unknown" == caught.value.code
+
+
+def test_silent_inside_the_body() -> None:
+    """Silence inside an answer is a stall."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+    with peer(answering(head)) as url:
+        chunks = post(url).send().chunks()
+        first = next(chunks)
+        with pytest.raises(TimedOut) as caught:
+            next(chunks)
+
+    assert (b"ab", "upstream_stalled") == (first, caught.value.code)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\nhello\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nplain",
+    ],
+    ids=["short length", "no last chunk", "bad chunk size", "false gzip"],
+)
+def test_cut_bodies(answer: bytes) -> None:
+    """A body that does not come to its own end is an error, never a shorter answer."""
+    with peer(answering(answer, then_close=True)) as url, pytest.raises(UpstreamFailed) as caught:
+        post(url).send().read()
+
+    assert "upstream_truncated" == caught.value.code
+
+
+def test_no_http() -> None:
+    """Bytes that are no HTTP are an unknown outcome, not a crash."""
+    with peer(answering(b"SSH-2.0-OpenSSH\r\n\r\n", then_close=True)) as url, pytest.raises(UpstreamFailed) as caught:
+        post(url).send()
+
+    assert "outcome_unknown" == caught.value.code
+
+
+def test_wrong_certificate() -> None:
+    """A TLS peer that cannot be trusted is sent nothing, and the error says what to check."""
+
+    def not_tls(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        connection.close()
+
+    with peer(not_tls) as url:
+        attempt = post(url.replace("http:", "https:"))
+        with pytest.raises(UpstreamFailed) as caught:
+            attempt.send()
+
+    assert "upstream_tls_error" == caught.value.code
+    assert attempt.phase < Phase.SENT
+
+
+def test_redirects_are_not_followed() -> None:
+    """A redirect is told as the answer it is; neither key nor body goes anywhere else."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as elsewhere:
+        elsewhere.settimeout(0.2)
+        target = f"Location: http://127.0.0.1:{elsewhere.getsockname()[1]}/\r\n".encode()
+        with peer(answering(b"HTTP/1.1 307 Go\r\n" + target + b"Content-Length: 0\r\n\r\n")) as url:
+            status = post(url).send().status
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+    assert 307 == status
+
+
+def test_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither .netrc nor the environment's proxies change what is sent."""
+    (Path.home() / ".netrc").write_text("machine 127.0.0.1 login other password secret\n")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    seen: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        seen.append(read_request(connection))
+        connection.sendall(OK)
+
+    with peer(talk) as url:
+        post(url).send().read()
+
+    assert b"Authorization: Bearer " + KEY.encode() in seen[0]
+    assert b"Basic" not in seen[0]
+
+
+@pytest.mark.parametrize("when", ["before headers", "inside the body"])
+def test_cancel_from_another_thread(when: str) -> None:
+    """Cancelling wakes the thread that waits, and the peer sees the connection close."""
+    asked, gone = threading.Event(), threading.Event()
+
+    def talk(connection: socket.socket) -> None:
+        read_request(connection)
+        if when == "inside the body":
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        asked.set()
+        connection.settimeout(5)
+        if connection.recv(1) == b"":
+            gone.set()
+
+    patient = Timeouts(headers_stream=30, idle=30)
+    with peer(talk) as url:
+        attempt = post(url, timeouts=patient)
+        threading.Thread(target=lambda: (asked.wait(5), attempt.cancel())).start()
+        with pytest.raises(GatewayError) as caught:
+            attempt.send().read()
+
+    assert "cancelled" == caught.value.code
+    assert gone.is_set()
+
+
+def test_cancel_spares_the_next_attempt() -> None:
+    """Cancelling an attempt that is over does not touch the connection it has given back."""
+
+    def two_answers(connection: socket.socket) -> None:
+        for _ in range(2):
+            read_request(connection)
+            connection.sendall(OK)
+
+    with peer(two_answers) as url:
+        upstream = HttpUpstream(url, timeouts=FAST)
+        first = upstream.post("/a", b"{}", {}, key=KEY, stream=False)
+        first.send().read()
+        second = upstream.post("/b", b"{}", {}, key=KEY, stream=False)
+        answer = second.send()
+        first.cancel()
+
+        body = answer.read()
+
+    assert b"{}" == body
+
+
+def test_get_is_tried_again() -> None:
+    """A GET that found a dead connection is asked once more; nothing is lost by that."""
+    with peer(lambda connection: connection.close(), answering(OK)) as url:
+        status, body = HttpUpstream(url, timeouts=FAST).get("/models", key=None)
+
+    assert (200, b"{}") == (status, body)
+
+
+def _descendants(kind: type[BaseException]) -> list[type[BaseException]]:
+    return [kind, *(found for child in kind.__subclasses__() for found in _descendants(child))]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    sorted(
+        {*_descendants(requests.exceptions.RequestException), *_descendants(urllib3.exceptions.HTTPError)},
+        key=lambda kind: f"{kind.__module__}.{kind.__name__}",
+    ),
+    ids=lambda kind: kind.__name__,
+)
+def test_every_foreign_error_is_mapped(kind: type[Exception]) -> None:
+    """Whatever requests or urllib3 can raise becomes an error of ours, without the key in it."""
+    error = kind.__new__(kind)
+    error.args = (KEY,)
+
+    with pytest.raises(GatewayError) as caught, mapped(post("http://127.0.0.1:9")):
+        raise error
+
+    assert KEY not in caught.value.message

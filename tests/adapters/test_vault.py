@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.adapters.vault import KeyringMissing, KeyStore, WatchedVault
+from app.core.errors import Unavailable
+from tests.services.fakes import Recorder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> KeyStore:
+    return KeyStore(tmp_path / "config")
+
+
+def test_kept_for_the_owner_only(store: KeyStore) -> None:
+    """The kept key comes back, from a 0600 file in a 0700 folder."""
+    store.save("sk-or-v1-one", keyring=False)
+
+    assert "sk-or-v1-one" == store.load()
+    if sys.platform != "win32":
+        assert (0o600, 0o700) == (
+            stat.S_IMODE(store.file.stat().st_mode),
+            stat.S_IMODE(store.file.parent.stat().st_mode),
+        )
+
+
+def test_no_keyring(store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a keyring the wish for one is refused, and nothing is written."""
+    monkeypatch.setitem(sys.modules, "keyring", None)
+
+    with pytest.raises(KeyringMissing):
+        store.save("sk-or-v1-one", keyring=True)
+    assert not store.file.exists()
+
+
+def test_changed_key(store: KeyStore) -> None:
+    """A new key is used from the next call on."""
+    events = Recorder()
+    store.save("sk-or-v1-one", keyring=False)
+    vault = WatchedVault(lambda: (None, ()), store, events)
+    before = vault.key()
+
+    store.save("sk-or-v1-two", keyring=False)
+
+    assert ("sk-or-v1-one", "sk-or-v1-two") == (before, vault.key())
+    assert ["key.changed"] == events.told
+
+
+def test_named_key_wins(store: KeyStore) -> None:
+    """A key in the settings stands before the kept one."""
+    store.save("sk-or-v1-kept", keyring=False)
+
+    assert "sk-or-v1-named" == WatchedVault(lambda: ("sk-or-v1-named", ()), store, Recorder()).key()
+
+
+def test_removed_key(store: KeyStore) -> None:
+    """Without a key a call is refused with what to do."""
+    store.save("sk-or-v1-one", keyring=False)
+    vault = WatchedVault(lambda: (None, ()), store, Recorder())
+    vault.key()
+
+    store.file.unlink()
+
+    with pytest.raises(Unavailable) as caught:
+        vault.key()
+    assert "no_api_key" == caught.value.code
+    assert "orgate key set" in caught.value.message
+
+
+def test_unusable_new_key(store: KeyStore, tmp_path: Path) -> None:
+    """A new key that cannot be used is reported once, and the last good one stays in use."""
+    events, source = Recorder(), tmp_path / ".env"
+    source.write_text("good")
+
+    def named() -> tuple[str | None, tuple[Path, ...]]:
+        if source.read_text() == "good":
+            return "sk-or-v1-one", (source,)
+        raise ValueError("no key at all")
+
+    vault = WatchedVault(named, store, events)
+    vault.key()
+    source.write_text("broken")
+
+    assert ["sk-or-v1-one"] * 2 == [vault.key(), vault.key()]
+    assert ["key.unusable"] == events.told
