@@ -63,30 +63,29 @@ def _reached(phase: Phase, connection: Any) -> None:
         attempt.reached(phase, connection)
 
 
-class _PlainConnection(HTTPConnection):
-    """Tells the attempt how far it got."""
+class _Followed:
+    """A connection of urllib3's that tells the attempt how far it got."""
+
+    sock: socket.socket | None
 
     def connect(self) -> None:
         _reached(Phase.CONNECTING, self)
-        super().connect()
+        super().connect()  # type: ignore[misc]  # urllib3's class stands behind this one
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between releases
+        if self.sock is None:
+            self.connect()
         _reached(Phase.SENDING, self)
-        super().request(*args, **kwargs)
+        super().request(*args, **kwargs)  # type: ignore[misc]  # as above
         _reached(Phase.SENT, self)
 
 
-class _TlsConnection(HTTPSConnection):
-    """The same over TLS."""
+class _PlainConnection(_Followed, HTTPConnection):
+    pass
 
-    def connect(self) -> None:
-        _reached(Phase.CONNECTING, self)
-        super().connect()
 
-    def request(self, *args: Any, **kwargs: Any) -> None:  # as above
-        _reached(Phase.SENDING, self)
-        super().request(*args, **kwargs)
-        _reached(Phase.SENT, self)
+class _TlsConnection(_Followed, HTTPSConnection):
+    pass
 
 
 class _PlainPool(urllib3.HTTPConnectionPool):
