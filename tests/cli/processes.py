@@ -1,0 +1,63 @@
+"""The orgate command as its users start it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ORGATE = str(Path(sys.executable).with_name("orgate"))
+
+
+def orgate(*arguments: str, text: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; settings by their names."""
+    return subprocess.run(
+        [ORGATE, *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+@dataclass
+class Running:
+    """A command that goes on, and what it said first."""
+
+    process: subprocess.Popen[str]
+    told: dict[str, Any]
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """End it with a signal; its exit code."""
+        self.process.send_signal(sign)
+        return self.process.wait(20)
+
+
+@contextmanager
+def started(*arguments: str, **environment: str) -> Iterator[Running]:
+    """A command with --json, from the moment its first line is there."""
+    process = subprocess.Popen(
+        [ORGATE, *arguments, "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()[1]
+        yield Running(process, json.loads(line))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=20)
