@@ -16,7 +16,7 @@ from app.adapters.quotas import FlaskLimiterQuotas
 from app.adapters.statefiles import private_folder
 from app.adapters.tokens import TokenBook
 from app.adapters.upstream import HttpUpstream, Timeouts
-from app.adapters.vault import FixedVault, KeyStore, WatchedVault
+from app.adapters.vault import FixedVault, KeyringMissing, KeyStore, WatchedVault
 from app.core.ports import Vault
 from app.services.bundle import Services
 from app.services.credits import Credits
@@ -27,7 +27,7 @@ from app.services.refresher import Refresher
 from app.services.relay import Relay
 from app.services.slots import Slots
 from app.services.tokens import TokenOffice
-from app.settings import NoKey, Settings, SettingsError
+from app.settings import NoKey, Settings, SettingsError, readers
 from app.web.state import WebSettings
 
 
@@ -102,12 +102,18 @@ def token_office(settings: Settings) -> TokenOffice:
 
 def key_store(settings: Settings) -> KeyStore:
     """Where `orgate key set` keeps the key."""
-    return KeyStore(settings.folders.config)
+    return KeyStore(settings.folders.config, readers.key)
 
 
 def stored_or_named_key(settings: Settings) -> str | None:
-    """The key that a gateway with these settings would use, if there is one."""
-    return settings.api_key or key_store(settings).load()
+    """The key that a gateway with these settings would use, if there is one; raises SettingsError."""
+    store = key_store(settings)
+    try:
+        return settings.api_key or store.load()
+    except (ValueError, OSError, KeyringMissing) as error:
+        raise SettingsError(
+            f"The key in {store.place} cannot be used: {error}. Replace it with: orgate key set"
+        ) from None
 
 
 def upstream_of(settings: Settings) -> HttpUpstream:

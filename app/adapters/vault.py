@@ -24,10 +24,12 @@ class KeyStore:
     The key as `orgate key set` keeps it: in a file that only its owner can read, or in the system's keyring.
 
     With the keyring the file only says so; it changes with every new key, and that is what a running gateway sees.
+    `check` returns the key as it may be sent, or raises ValueError: a file can be edited by hand.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, check: Callable[[str], str]) -> None:
         self.file = folder / "key"
+        self._check = check
 
     def save(self, key: str, *, keyring: bool) -> None:
         """Keep this key from now on; raises KeyringMissing."""
@@ -37,15 +39,14 @@ class KeyStore:
         write_private(self.file, f"{_IN_KEYRING if keyring else key}\n".encode())
 
     def load(self) -> str | None:
-        """The key that was kept last, or None; raises KeyringMissing."""
+        """The key that was kept last, or None; raises KeyringMissing, and ValueError when it cannot be used."""
         try:
             text = self.file.read_text("utf-8").strip()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if text != _IN_KEYRING:
-            return text or None
-        found = _keyring().get_password(_SERVICE, _USER)
-        return None if found is None else str(found)
+        if text == _IN_KEYRING:
+            text = _keyring().get_password(_SERVICE, _USER) or ""
+        return self._check(text) if text else None
 
     @property
     def place(self) -> str:

@@ -77,8 +77,8 @@ def show(state_dir: str | None, as_json: bool) -> None:
         key, place = settings.api_key, settings.origin("OPENROUTER_API_KEY")
         if key is None:
             key, place = store.load(), store.place
-    except (KeyringMissing, OSError) as error:
-        raise Failure(f"The key cannot be read: {error}") from None
+    except (KeyringMissing, OSError, ValueError) as error:
+        raise Failure(f"The key in {store.place} cannot be used: {error}. Replace it with: orgate key set") from None
     if key is None:
         raise Failure(str(NoKey()))
     if as_json:

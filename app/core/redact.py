@@ -6,7 +6,7 @@ import re
 
 _KEY = re.compile(r"sk-or-[A-Za-z0-9._~+/=-]*")
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?")
-_BEARER = re.compile(r"(?i)((?:bearer\s+)+)(?!\[)[A-Za-z0-9._~+/=-]+")
+_BEARER = re.compile(r"(?i)((?:bearer\s++)++)(?!\[)[A-Za-z0-9._~+/=-]+")
 
 
 def redact(text: str) -> str:

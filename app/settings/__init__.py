@@ -197,8 +197,8 @@ def find_key(environment: Mapping[str, str], working_folder: Path) -> tuple[str 
 def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:
     """Environment names that look like ours and are not, each with the setting that may be meant ("" if none)."""
     ours = {name for name in environment if name.startswith("ORGATE_")} - {"ORGATE_TOKEN", "ORGATE_URL"}
-    strange = sorted(name for name in ours if name.removesuffix("_FILE") not in _BY_NAME)
-    return {name: next(iter(difflib.get_close_matches(name, _BY_NAME, 1)), "") for name in strange}
+    strange = {name: bare for name in sorted(ours) if (bare := name.removesuffix("_FILE")) not in _BY_NAME}
+    return {name: next(iter(difflib.get_close_matches(bare, _BY_NAME, 1)), "") for name, bare in strange.items()}
 
 
 def _value(option: Option, found: Found | None) -> Any:  # of the reader's type

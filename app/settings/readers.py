@@ -16,7 +16,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _KEY = re.compile(r"sk-or-[A-Za-z0-9._~+/=-]{1,500}")
 """The characters of a bearer token (RFC 6750 §2.1): no other could be sent, and the log's redactor knows them."""
 
-_RATE = re.compile(r"[1-9]\d{0,8} ?(per|/) ?([1-9]\d{0,5} ?)?(second|minute|hour|day)s?", re.IGNORECASE)
+_RATE = re.compile(r"[1-9]\d{0,8} ?(per|/) ?([1-9]\d{0,5} ?)?(second|minute|hour|day)s?", re.IGNORECASE | re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
 _TAKEN_HEADERS = {"authorization", "content-type", "content-length", "host", "transfer-encoding", "connection"}
@@ -114,8 +114,8 @@ def port(value: str) -> int:
 
 def host(value: str) -> str:
     """A host name or address, without brackets."""
-    name = value.removeprefix("[").removesuffix("]") if value.startswith("[") else value
-    if not re.fullmatch(r"[A-Za-z0-9.-]+", name):
+    name = value[1:-1] if value[:1] + value[-1:] == "[]" else value
+    if name != value or not re.fullmatch(r"[A-Za-z0-9.-]+", value):
         try:
             ipaddress.IPv6Address(name)
         except ValueError:

@@ -120,7 +120,7 @@ def _known(name: str, path: Path, known: Collection[str]) -> str:
     upper = name.upper()
     if upper.removesuffix("_FILE") in known:
         return upper
-    near = difflib.get_close_matches(upper, known, 1)
+    near = difflib.get_close_matches(upper.removesuffix("_FILE"), known, 1)
     hint = f" Did you mean {near[0].lower()}?" if near else ""
     raise SettingsError(f"{path}: there is no setting {redact(name)!r}.{hint}")
 

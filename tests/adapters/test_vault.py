@@ -8,12 +8,13 @@ import pytest
 
 from app.adapters.vault import KeyringMissing, KeyStore, WatchedVault
 from app.core.errors import Unavailable
+from app.settings.readers import key as read_key
 from tests.services.fakes import Recorder
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> KeyStore:
-    return KeyStore(tmp_path / "config")
+    return KeyStore(tmp_path / "config", read_key)
 
 
 def test_kept_for_the_owner_only(store: KeyStore) -> None:
@@ -86,4 +87,17 @@ def test_unusable_new_key(store: KeyStore, tmp_path: Path) -> None:
     source.write_text("broken")
 
     assert ["sk-or-v1-one"] * 2 == [vault.key(), vault.key()]
+    assert ["key.unusable"] == events.told
+
+
+def test_spoiled_file(store: KeyStore) -> None:
+    """A key file that was spoiled by hand is never used: the last good key stays."""
+    events = Recorder()
+    store.save("sk-or-v1-one", keyring=False)
+    vault = WatchedVault(lambda: (None, ()), store, events)
+    vault.key()
+
+    store.file.write_text("sk-or-v1-one\nsk-or-v1-two\n")
+
+    assert "sk-or-v1-one" == vault.key()
     assert ["key.unusable"] == events.told
