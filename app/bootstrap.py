@@ -18,15 +18,19 @@ from app.adapters.tokens import TokenBook
 from app.adapters.upstream import HttpUpstream, Timeouts
 from app.adapters.vault import FixedVault, KeyringMissing, KeyStore, WatchedVault
 from app.core.ports import Vault
+from app.services.breakers import Breakers
 from app.services.bundle import Services
 from app.services.credits import Credits
 from app.services.events import Fanout
 from app.services.health import HealthCheck
 from app.services.models import Models
+from app.services.pursuit import Pursuit
 from app.services.refresher import Refresher
-from app.services.relay import Relay
+from app.services.relay import Patience, Relay
 from app.services.slots import Slots
+from app.services.stories import Stories
 from app.services.tokens import TokenOffice
+from app.services.turnstile import Turnstile
 from app.settings import NoKey, Settings, SettingsError, readers
 from app.web.state import WebSettings
 
@@ -79,17 +83,38 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     )
     rates = {"chat": settings.rate_chat, "credits": settings.rate_credits, "models": settings.rate_models}
     tokens = TokenBook(private_folder(settings.folders.state))
+    quotas = FlaskLimiterQuotas(app, rates)
+    breakers, stories = Breakers(clock), Stories()
+    pursuit = Pursuit(
+        upstream=upstream,
+        vault=vault,
+        clock=clock,
+        events=events,
+        credits=credits,
+        breakers=breakers,
+        turnstile=Turnstile(quotas, clock),
+    )
     services = Services(
         clock=clock,
         events=events,
         tokens=tokens,
-        quotas=FlaskLimiterQuotas(app, rates),
+        quotas=quotas,
         office=TokenOffice(tokens, clock),
         slots=Slots(settings.max_streams),
         credits=credits,
         models=models,
         health=HealthCheck(credits, models, clock),
-        relay=Relay(upstream=upstream, vault=vault, clock=clock, events=events, credits=credits),
+        relay=Relay(
+            pursuit=pursuit,
+            patience=_patience(settings),
+            clock=clock,
+            events=events,
+            credits=credits,
+            stories=stories,
+            calls=settings.max_streams,
+        ),
+        breakers=breakers,
+        stories=stories,
         refresher=refresher,
     )
     return Built(services, _web(settings))
@@ -148,7 +173,15 @@ def _timeouts(settings: Settings) -> Timeouts:
         connect=settings.timeout_connect_s,
         headers_stream=settings.timeout_headers_s or standard.headers_stream,
         headers_plain=settings.timeout_headers_s or standard.headers_plain,
-        idle=settings.timeout_idle_s,
+    )
+
+
+def _patience(settings: Settings) -> Patience:
+    idle_s = settings.timeout_idle_s
+    return Patience(
+        first_content=settings.timeout_first_content_s,
+        idle=idle_s or 180,
+        idle_with_others=idle_s or 30,
         total=settings.timeout_total_s,
     )
 

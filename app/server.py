@@ -9,7 +9,6 @@ import errno
 import functools
 import logging
 import os
-import queue
 import signal
 import socket
 import sys
@@ -22,13 +21,14 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from app.services.lanes import Lane
+
 _log = logging.getLogger("orgate.server")
 
 DRAIN_S = 10.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECTIONS = 1024
 _QUICK_THREADS = 8
-_IDLE_S = 30.0
 
 
 class PortTaken(Exception):
@@ -44,8 +44,8 @@ class Lanes(ThreadedTaskDispatcher):
     def __init__(self, calls: int) -> None:
         super().__init__()
         # A few more than there are slots: those say 503 at once instead of queueing.
-        self._calls = _Lane("orgate-call", calls + _QUICK_THREADS)
-        self._quick = _Lane("orgate-quick", _QUICK_THREADS)
+        self._calls = Lane("orgate-call", calls + _QUICK_THREADS, _report)
+        self._quick = Lane("orgate-quick", _QUICK_THREADS, _report)
 
     def add_task(self, channel: Any) -> None:  # waitress's channel has no types
         """Run the channel's oldest request soon."""
@@ -65,49 +65,8 @@ class Lanes(ThreadedTaskDispatcher):
         self._quick.wait_idle(timeout_s)
 
 
-class _Lane:
-    """Up to `most` threads that take work in the order it came."""
-
-    def __init__(self, name: str, most: int) -> None:
-        self._name = name
-        self._most = most
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._threads = 0
-        self._idle = threading.Condition(self._lock)
-        self._load = 0  # work that runs or waits
-
-    def add(self, work: Callable[[], None]) -> None:
-        with self._lock:
-            self._load += 1
-            if self._threads < min(self._load, self._most):
-                self._threads += 1
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
-        self._work.put(work)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                work = self._work.get(timeout=_IDLE_S)
-            except queue.Empty:
-                with self._lock:
-                    if self._load < self._threads:
-                        self._threads -= 1
-                        return
-                continue
-            try:
-                work()
-            except Exception:
-                # A thread that died here would be one slot less for good.
-                _log.exception("server.task_broke")
-            with self._idle:
-                self._load -= 1
-                if self._load == 0:
-                    self._idle.notify_all()
-
-    def wait_idle(self, timeout_s: float) -> None:
-        with self._idle:
-            self._idle.wait_for(lambda: self._load == 0, timeout_s)
+def _report(error: Exception) -> None:
+    _log.error("server.task_broke", exc_info=error)
 
 
 class Server:

@@ -50,6 +50,7 @@ class LogSink:
             "duration": round(report.duration_s, 4),
             "first_byte": None if report.first_byte_s is None else round(report.first_byte_s, 4),
             "generation_id": report.generation_id,
+            "attempts": list(report.attempts),
         }
         level = logging.INFO if report.outcome in ("answered", "left") else logging.WARNING
         self._write(level, "call.ended", facts)

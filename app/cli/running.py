@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from app.cli.client import TOKEN, WHEREABOUTS
 from app.cli.output import MISUSED, TAKEN, Failure
+from app.core.grants import OWNER
 
 if TYPE_CHECKING:
     from app.services.bundle import Services
     from app.settings import Settings
 
-_OWN_APP = "orgate"
 _RENEW_S = 30 * 86_400
 
 
@@ -69,7 +69,7 @@ def run(
             raise Failure(str(error), MISUSED) from None
         except PortTaken as error:
             raise Failure(str(error), TAKEN) from None
-        lasting_token(folder / TOKEN, _OWN_APP, services)
+        lasting_token(folder / TOKEN, OWNER, services)
         with _whereabouts(folder, {"base_url": server.base_url, "demo": demo}):
             services.refresher.start()
             sink.note("gateway.ready", base_url=server.base_url, state=str(folder))

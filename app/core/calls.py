@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.core.chain import Plan
+from app.core.errors import Json
+from app.core.grants import Grant
 from app.core.meter import Usage
+from app.core.wishes import Wishes
 
 
 @dataclass(frozen=True)
@@ -13,18 +17,30 @@ class Call:
     """One request of an app for an answer, checked and ready to be sent."""
 
     id: str
-    app: str
+    grant: Grant
     endpoint: str
     """The API style's path: "/chat/completions"."""
-    model: str
-    fallbacks: tuple[str, ...]
-    """The models that the app named in `models`."""
+    plan: Plan
     stream: bool
-    body: bytes
+    raw: bytes
+    """The body as it came."""
+    changed: dict[str, Json] | None
+    """The body as it is to be sent where that is another; each attempt puts its model in."""
     headers: Mapping[str, str]
     """What OpenRouter is sent beside the key and the content type."""
+    wishes: Wishes
     started: float
     """The monotonic clock, in seconds, when the gateway had the request."""
+
+    @property
+    def app(self) -> str:
+        """The name of the app."""
+        return self.grant.app
+
+    @property
+    def model(self) -> str:
+        """The model that the app asked for."""
+        return self.plan.models[0]
 
 
 @dataclass(frozen=True)
@@ -43,6 +59,8 @@ class CallReport:
     """"answered", "left" (the app closed), or the code of the error."""
     duration_s: float
     first_byte_s: float | None
+    attempts: tuple[Mapping[str, object], ...]
+    """Every attempt with model, status, reason, whether it was sent, and seconds."""
     served_model: str | None = None
     provider: str | None = None
     generation_id: str | None = None

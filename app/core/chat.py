@@ -12,6 +12,7 @@ class ChatWish:
     """What the gateway itself needs to know of a chat request."""
 
     model: str
+    """Empty when only `models` names any."""
     fallbacks: tuple[str, ...]
     stream: bool
 
@@ -26,6 +27,8 @@ def _model(body: dict[str, Json]) -> str:
     model = body.get("model")
     if isinstance(model, str) and model.strip():
         return model
+    if model is None and body.get("models"):
+        return ""
     if model is None:
         raise BadRequest(
             'model is missing. Name one, for example "openrouter/auto"; orgate models lists them.', param="model"

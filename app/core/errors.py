@@ -14,6 +14,7 @@ GatewayError
 ├── UnsupportedMediaType  415 unsupported_media_type
 ├── WrongHost             421 wrong_host
 ├── RateLimited           429 rate_limit_error
+├── Left                  499 client_closed
 ├── UpstreamFailed        502 model_error
 └── Unavailable           503 service_unavailable
 
@@ -154,6 +155,14 @@ class RateLimited(GatewayError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class Left(GatewayError):
+    """The app closed the connection: nobody will read this; the log does (nginx's 499)."""
+
+    status = 499
+    type = "client_closed"
+    code = "left"
 
 
 class UpstreamFailed(GatewayError):

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 SCOPES = ("chat", "models", "credits", "usage")
 QUOTA_KINDS = ("chat", "credits", "models")
+OWNER = "orgate"
+"""The app that the owner's own tools are: command line and tray."""
+
 APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 
 
@@ -25,3 +28,5 @@ class Grant:
     revoked_at: int | None = None
     quotas: Mapping[str, str] = field(default_factory=dict)
     """The token's own quotas by kind, such as {"chat": "60 per minute"}; the others are the gateway's."""
+    wishes: Mapping[str, str] = field(default_factory=dict)
+    """What the token wishes for its calls (core/wishes.py), such as {"delivery": "whole"}."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from app.core.errors import Json
@@ -11,6 +11,7 @@ from app.core.money import nanos
 from app.core.sse import SseDecoder
 
 _MAX_TOKENS = 10**9
+_CONTENT = ("content", "reasoning", "reasoning_content", "tool_calls", "function_call", "refusal", "images", "audio")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Reading:
     error: Json = None
     done: bool = False
     """The stream said [DONE]."""
+    has_content: bool = field(default=False, compare=False)
+    """Text, reasoning, a tool call, an image or a refusal has come."""
+    progress: int = field(default=0, compare=False)
+    """How many events have come; comments are none, they also come from dead streams."""
 
     @property
     def whole(self) -> bool:
@@ -74,10 +79,11 @@ class StreamMeter:
             raise BrokenEvent("an event of more than 8 MiB")
 
     def _event(self, data: bytes) -> None:
+        self.reading.progress += 1
         if data == b"[DONE]":
             self.reading.done = True
             return
-        if self.reading.model is not None and not _worth_parsing(data):
+        if self.reading.has_content and not _worth_parsing(data):
             return
         event = parse(data)
         if not isinstance(event, dict):
@@ -130,6 +136,8 @@ def note(reading: Reading, answer: dict[str, Json]) -> None:
     choice = choices[0] if isinstance(choices, list) and choices else None
     if isinstance(choice, dict):
         reading.finish_reason = _text(choice.get("finish_reason")) or reading.finish_reason
+        said = choice.get("delta") or choice.get("message")
+        reading.has_content |= isinstance(said, dict) and any(said.get(name) for name in _CONTENT)
         if choice.get("error") or choice.get("finish_reason") == "error":
             reading.error = reading.error or choice.get("error") or {"message": "The model ended with an error."}
 

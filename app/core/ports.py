@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.core.attempts import Phase
 from app.core.calls import CallReport
 from app.core.grants import Grant
 
@@ -63,12 +64,33 @@ class Answer(Protocol):
 class Attempt(Protocol):
     """One request to OpenRouter that another thread may end."""
 
+    @property
+    def phase(self) -> Phase:
+        """How far it got."""
+        ...
+
     def send(self) -> Answer:
         """Send the request and wait for the answer's headers; raises GatewayError."""
         ...
 
     def cancel(self) -> None:
         """End it now, from any thread and in any phase: the thread inside is woken with a GatewayError."""
+        ...
+
+
+class Peer(Protocol):
+    """The app at the other end of a call's connection."""
+
+    def left(self) -> bool:
+        """It has closed the connection."""
+        ...
+
+    def stalled(self) -> bool:
+        """It has read nothing for a minute although something waits for it."""
+        ...
+
+    def cut(self) -> None:
+        """Close the connection from this side."""
         ...
 
 

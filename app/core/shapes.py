@@ -46,6 +46,23 @@ def error_event(error: GatewayError, reading: Reading, created: int) -> bytes:
     return b"data: " + dump(event) + b"\n\n"
 
 
+def as_stream(answer: dict[str, Json]) -> bytes:
+    """A plain chat answer as the stream that would have said the same."""
+    shared: dict[str, Json] = {name: answer.get(name) for name in ("id", "created", "model", "provider")}
+    shared["object"] = "chat.completion.chunk"
+    said: list[Json] = []
+    ended: list[Json] = []
+    for position, choice in enumerate(answer["choices"]):
+        message = dict(choice.get("message") or {})
+        if message.get("tool_calls"):
+            message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(message["tool_calls"])]
+        said.append({"index": position, "delta": message, "finish_reason": None})
+        ended.append({"index": position, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
+    last = {**shared, "choices": ended, **({"usage": answer["usage"]} if answer.get("usage") else {})}
+    events = [dump({**shared, "choices": said}), dump(last), b"[DONE]"]
+    return b"".join(b"data: " + event + b"\n\n" for event in events)
+
+
 def dump(value: Json) -> bytes:
     """Compact JSON; decimals that came from upstream go out as numbers again, halves of surrogate pairs as "?"."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number).encode(errors="replace")

@@ -81,6 +81,14 @@ class Credits:
         if since > _HEAVY_AMOUNT or (remaining is not None and since * _HEAVY_SHARE > max(remaining, 0)):
             self.kept.refresh()
 
+    def remaining(self) -> int | None:
+        """What is left by the figures at hand, in nano-dollars, without asking anybody; None when it is not known."""
+        value = self.kept.peek()
+        if value is None:
+            return None
+        figures = balance.unpack(json.loads(value.body))
+        return figures.after(self._spent_since(value.fetched_at)).remaining
+
     def doubtful(self) -> None:
         """OpenRouter refused for want of money: the figures are older than the truth."""
         self.kept.refresh()

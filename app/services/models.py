@@ -56,6 +56,7 @@ class Models:
         self._only = only
         self._lock = threading.Lock()
         self._decoded: tuple[float, list[Model]] | None = None
+        self._contexts: dict[str, int] = {}
         self._listings: dict[Query, Listing] = {}
         self.kept = Kept(lambda: "models", self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
 
@@ -73,10 +74,22 @@ class Models:
                 self._listings[query] = listing
         return listing
 
+    def context_of(self, model: str) -> int | None:
+        """How many tokens a model takes, by the catalogue at hand, without asking anybody; None when not known."""
+        value = self.kept.peek()
+        if value is None:
+            return None
+        with self._lock:
+            self._decode(value)
+            return self._contexts.get(model)
+
     def _decode(self, value: Dated) -> list[Model]:
         if self._decoded is None or self._decoded[0] != value.fetched_at:
             models = json.loads(value.body)["data"]
             self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
+            self._contexts = {
+                model["id"]: size for model in models if isinstance(size := model.get("context_length"), int)
+            }
             self._listings.clear()
         return self._decoded[1]
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.core.calls import Call, CallReport
-from app.core.errors import GatewayError, InsufficientCredits, Unavailable, UpstreamFailed
-from app.core.meter import BrokenEvent, Reading, StreamMeter, read_plain
+from app.core.errors import GatewayError, Left, Unavailable
 from app.core.money import dollars
-from app.core.ports import Answer, Attempt, Clock, Events, Upstream, Vault
-from app.core.refusals import from_error, refusal, status_of
+from app.core.ports import Clock, Events, Peer
 from app.core.shapes import error_event
-from app.core.sse import split
 from app.services.credits import Credits
+from app.services.lanes import Lane
+from app.services.pursuit import Opened, Plain, Pursuit, broken_off, more
+from app.services.run import Clocks, Run, stopping
+from app.services.stories import Stories
+from app.services.watch import Watch
 
+HOLD_S = 10.0
+"""So long a stream's headers are held back, so that a failure can still be a real status."""
+
+_KEEP_ALIVE_S = 5.0
+_KEEP_ALIVE = b": orgate is waiting for the model\n\n"
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -30,47 +36,54 @@ class Delivery:
     """All of it, or a stream that must be closed when the app leaves."""
 
 
-@dataclass
-class _Running:
-    """A call that is under way and what is known of it."""
+@dataclass(frozen=True)
+class Patience:
+    """The settings' clocks, in seconds; what a call wishes goes before them."""
 
-    call: Call
-    attempt: Attempt
-    waited_s: float = 0.0
-    """Seconds spent waiting for OpenRouter."""
-    first_byte_s: float | None = None
-    reading: Reading = field(default_factory=Reading)
+    first_content: float
+    idle: float
+    idle_with_others: float
+    """Inside an answer that could still be replaced: with a chain, or delivered whole."""
+    total: float
 
 
 class Relay:
-    """Sends calls, one attempt each, and keeps account of those that are running."""
+    """Takes calls, and keeps account of those that are running."""
 
-    def __init__(self, *, upstream: Upstream, vault: Vault, clock: Clock, events: Events, credits: Credits) -> None:
-        self._upstream = upstream
-        self._vault = vault
+    def __init__(
+        self,
+        *,
+        pursuit: Pursuit,
+        patience: Patience,
+        clock: Clock,
+        events: Events,
+        credits: Credits,
+        stories: Stories,
+        calls: int,
+    ) -> None:
+        self._pursuit = pursuit
+        self._patience = patience
         self._clock = clock
         self._events = events
         self._credits = credits
-        self._running: dict[str, _Running] = {}
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
+        self._stories = stories
+        self._watch = Watch(events)
+        self._lane = Lane("orgate-pursuit", calls, lambda error: events.broke("relay.broke", error))
+        self._running: dict[str, Run] = {}
+        self._idle = threading.Condition()
         self._stopping = False
 
-    def deliver(self, call: Call) -> Delivery:
+    def deliver(self, call: Call, peer: Peer) -> Delivery:
         """The answer to a call; raises GatewayError when there is none."""
-        run = self._begin(call)
+        run = Run(call, peer, self._clocks(call), self._clock)
+        self._begin(run)
         try:
             return self._stream(run) if call.stream else self._plain(run)
-        except GatewayError as failure:
-            error = self._seen_by_app(failure)
-            if isinstance(error, InsufficientCredits):
-                self._credits.doubtful()
+        except GatewayError as error:
             self._end(run, error.status, error.code)
-            if error is failure:
-                raise
-            raise error from failure
+            raise
         except BaseException:
-            run.attempt.cancel()
+            run.end(stopping())
             self._end(run, 500, "internal_error")
             raise
 
@@ -81,147 +94,144 @@ class Relay:
             self._idle.wait_for(lambda: not self._running, grace_s)
             left = list(self._running.values())
         for run in left:
-            run.attempt.cancel()
+            run.end(stopping())
         with self._idle:
             self._idle.wait_for(lambda: not self._running, 2.0)
         return len(left)
 
-    @property
-    def running(self) -> int:
-        """How many calls are under way."""
-        return len(self._running)
+    def _clocks(self, call: Call) -> Clocks:
+        wishes, patience = call.wishes, self._patience
+        others = wishes.whole or call.plan.is_chain
+        return Clocks(
+            first_content=wishes.first_content_s or patience.first_content,
+            idle=wishes.idle_s or (patience.idle_with_others if others else patience.idle),
+            total=wishes.total_s or patience.total,
+        )
 
-    def _begin(self, call: Call) -> _Running:
-        key = self._vault.key()
-        attempt = self._upstream.post(call.endpoint, call.body, call.headers, key=key, stream=call.stream)
-        run = _Running(call, attempt)
-        with self._lock:
+    def _begin(self, run: Run) -> None:
+        with self._idle:
             if self._stopping:
                 raise Unavailable("The gateway is stopping.", code="stopping", retry_after_s=5, should_retry=True)
-            self._running[call.id] = run
-        self._events.debug("relay.sent", call_id=call.id, app=call.app, model=call.model, stream=call.stream)
-        return run
+            self._running[run.call.id] = run
+        self._watch.add(run)
 
-    def _send(self, run: _Running) -> Answer:
-        with self._waiting(run):
-            answer = run.attempt.send()
-        run.reading.generation_id = answer.headers.get("X-Generation-Id")
-        if answer.status != 200:
-            body = answer.read()
-            raise refusal(answer.status, answer.headers, body, self._clock.now())
-        return answer
-
-    def _plain(self, run: _Running) -> Delivery:
-        answer = self._send(run)
-        with self._waiting(run):
-            body = answer.read()
+    def _plain(self, run: Run) -> Delivery:
+        answer = self._pursuit.answer(run)
+        assert isinstance(answer, Plain)
         run.first_byte_s = self._clock.monotonic() - run.call.started
-        decoded, reading = read_plain(body)
-        reading.generation_id = run.reading.generation_id or reading.generation_id
-        run.reading = reading
-        if decoded is None:
-            raise _no_answer("upstream_protocol_error", "OpenRouter's answer is not JSON.", reading)
-        if reading.error is not None:
-            partial = {"partial": decoded["choices"]} if decoded.get("choices") else {}
-            raise self._error_inside(reading, answer, partial)
-        choices = decoded.get("choices")
-        if not isinstance(choices, list):
-            raise _no_answer("upstream_protocol_error", "OpenRouter's answer has no list of choices.", reading)
-        if not choices:
-            raise _no_answer("empty_answer", "The model gave no answer: the list of choices is empty.", reading)
+        headers = self.headers(run)
         self._end(run, 200, "answered")
-        return Delivery("application/json", self._headers(run), body)
+        return Delivery("application/json", headers, answer.body)
 
-    def _stream(self, run: _Running) -> Delivery:
-        answer = self._send(run)
-        kind = answer.headers.get("Content-Type", "")
-        if not kind.startswith("text/event-stream"):
-            decoded, run.reading = read_plain(answer.read())
-            if decoded is not None and run.reading.error is not None:
-                raise self._error_inside(run.reading, answer, {})
-            message = f"OpenRouter was asked for a stream and sent {kind.partition(';')[0] or 'something else'}."
-            raise _no_answer("upstream_protocol_error", message, run.reading)
-        return Delivery("text/event-stream", self._headers(run), _Stream(self, run, answer))
+    def _stream(self, run: Run) -> Delivery:
+        search = _Search(self._pursuit, run)
+        self._lane.add(search.go)
+        found = search.result(HOLD_S)
+        return Delivery("text/event-stream", self.headers(run), _Stream(self, run, search, found))
 
-    @contextmanager
-    def _waiting(self, run: _Running) -> Iterator[None]:
-        before = self._clock.monotonic()
-        yield
-        run.waited_s += self._clock.monotonic() - before
-
-    def _error_inside(self, reading: Reading, answer: Answer, partial: Mapping[str, object]) -> GatewayError:
-        error = reading.error if isinstance(reading.error, dict) else {"message": str(reading.error)}
-        found = from_error(status_of(error), error, answer.headers, self._clock.now())
-        found.should_retry = False
-        if partial:
-            found.metadata = {**(found.metadata or {}), **partial}
-        return found
-
-    def _seen_by_app(self, error: GatewayError) -> GatewayError:
-        if self._stopping and error.code == "cancelled":
-            return Unavailable("The gateway was stopped before the answer was whole.", code="stopping")
-        return error
-
-    def _headers(self, run: _Running) -> dict[str, str]:
+    def headers(self, run: Run) -> dict[str, str]:
+        """What is known of the answer when its headers go out."""
         overhead_ms = (self._clock.monotonic() - run.call.started - run.waited_s) * 1000
         reading = run.reading
         cost = reading.usage.cost if reading.usage else None
+        distinct = len(set(run.asked))
         values = {
             "X-Generation-Id": reading.generation_id,
             "x-orgate-model": reading.model,
             "x-orgate-provider": reading.provider,
             "x-orgate-response-cost": dollars(cost) if cost is not None else None,
-            "x-orgate-overhead-duration-ms": f"{overhead_ms:.2f}",
+            "x-orgate-overhead-duration-ms": f"{max(0.0, overhead_ms):.2f}",
+            "x-orgate-attempted-fallbacks": str(distinct - 1),
+            "x-orgate-attempted-retries": str(len(run.asked) - distinct),
         }
         return {name: _header_safe(value) for name, value in values.items() if value}
 
-    def _end(self, run: _Running, status: int, outcome: str) -> None:
+    def _end(self, run: Run, status: int, outcome: str) -> None:
         """Settle the call once: forget it, tell the sinks, take its cost off the balance."""
         with self._idle:
             if self._running.pop(run.call.id, None) is None:
                 return
             if not self._running:
                 self._idle.notify_all()
+        self._watch.remove(run)
+        if outcome == "answered" and run.reading.usage is None:
+            self._events.warn("relay.usage_missing", call_id=run.call.id, model=run.reading.model or run.call.model)
+        report = self._report(run, status, outcome)
+        self._stories.keep(report)
+        self._events.call_ended(report)
+        if report.usage is not None and report.usage.cost:
+            self._credits.spent(report.usage.cost)
+
+    def _report(self, run: Run, status: int, outcome: str) -> CallReport:
         call, reading = run.call, run.reading
-        if outcome == "answered" and reading.usage is None:
-            self._events.warn("relay.usage_missing", call_id=call.id, model=reading.model or call.model)
-        report = CallReport(
+        return CallReport(
             call_id=call.id,
             app=call.app,
             endpoint=call.endpoint,
             model=call.model,
-            fallbacks=call.fallbacks,
+            fallbacks=call.plan.models[1:],
             stream=call.stream,
             status=status,
             outcome=outcome,
             duration_s=self._clock.monotonic() - call.started,
             first_byte_s=run.first_byte_s,
+            attempts=run.told(status, outcome),
             served_model=reading.model,
             provider=reading.provider,
             generation_id=reading.generation_id,
             usage=reading.usage,
         )
-        self._events.call_ended(report)
-        if reading.usage is not None and reading.usage.cost:
-            self._credits.spent(reading.usage.cost)
+
+
+class _Search:
+    """A pursuit in a thread of its own, so that the app can be kept company meanwhile."""
+
+    def __init__(self, pursuit: Pursuit, run: Run) -> None:
+        self._pursuit = pursuit
+        self._run = run
+        self._over = threading.Event()
+        self._found: Opened | None = None
+        self._error: BaseException | None = None
+
+    def go(self) -> None:
+        """Do it; the outcome is in `result`."""
+        try:
+            found = self._pursuit.answer(self._run)
+            assert isinstance(found, Opened)
+            self._found = found
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._over.set()
+
+    def result(self, wait_s: float) -> Opened | None:
+        """What was found, or None when it takes longer; raises what the pursuit raised."""
+        if not self._over.wait(wait_s):
+            return None
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def drop(self) -> None:
+        """Nobody wants it any more; what was or will be found is closed."""
+        self._over.wait(2)
+        if self._found is not None:
+            self._found.answer.close()
 
 
 class _Stream:
     """
     The events of a streamed answer as they come, each whole; closing it ends the call in every case.
 
-    A cut answer ends with an error event and without [DONE]. One that said its finish_reason but not [DONE] is whole,
-    and gets the [DONE] that clients wait for.
+    Before the first content comes the app hears comments. A cut answer ends with an error event and without [DONE].
+    One that said its finish_reason but not [DONE] is whole, and gets the [DONE] that clients wait for.
     """
 
-    def __init__(self, relay: Relay, run: _Running, answer: Answer) -> None:
+    def __init__(self, relay: Relay, run: Run, search: _Search, found: Opened | None) -> None:
         self._relay = relay
         self._run = run
-        self._answer = answer
-        self._meter = StreamMeter()
-        self._meter.reading.generation_id = run.reading.generation_id
-        run.reading = self._meter.reading
-        self._held = b""
+        self._search = search
+        self._found = found
         self._events = self._relayed()
 
     def __iter__(self) -> Iterator[bytes]:
@@ -233,66 +243,49 @@ class _Stream:
     def close(self) -> None:
         """The app has all of it, or has left: let go of OpenRouter."""
         self._events.close()
-        self._answer.close()
-        self._end(*((200, "answered") if self._meter.reading.whole else (499, "left")))
+        if self._run.reading.whole:
+            self._end(200, "answered")
+        else:
+            self._run.end(Left("The app closed the connection."))
+            self._end(499, "left")
+        self._search.drop()
 
     def _relayed(self) -> Generator[bytes, None, None]:
         try:
-            yield from self._untouched()
-            reading = self._meter.reading
+            while self._found is None:
+                yield _KEEP_ALIVE
+                self._found = self._search.result(_KEEP_ALIVE_S)
+            self._run.first_byte_s = self._relay._clock.monotonic() - self._run.call.started
+            if self._found.ready:
+                yield self._found.ready
+            yield from more(self._run, self._found)
+            reading = self._run.reading
             if reading.error is not None:
                 self._end(200, "error_in_stream")
                 return
             if not reading.whole:
-                raise _no_answer("stream_incomplete", "The answer broke off; it may have been billed.", reading)
+                raise broken_off(self._run)
             if not reading.done:
                 yield _DONE
             self._end(200, "answered")
         except GatewayError as error:
-            yield from self._broken(error)
-
-    def _untouched(self) -> Iterator[bytes]:
-        for chunk in self._answer.chunks():
-            if self._run.first_byte_s is None:
-                self._run.first_byte_s = self._relay._clock.monotonic() - self._run.call.started
-            # Half an event is of no use to anyone, and after it no error event could be read.
-            whole, self._held = split(self._held + chunk if self._held else chunk)
-            self._read(chunk)
-            if whole:
-                yield whole
-            if self._meter.reading.done:
-                self._answer.finish()
-                return
-        if self._held:
-            self._read(b"\n\n")
-            yield self._held + b"\n\n"
-
-    def _read(self, chunk: bytes) -> None:
-        try:
-            self._meter.feed(chunk)
-        except BrokenEvent as error:
-            raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", self._meter.reading) from error
+            yield from self._broken(self._run.seen(error))
 
     def _broken(self, error: GatewayError) -> Iterator[bytes]:
-        reading = self._meter.reading
+        reading = self._run.reading
         if reading.whole:
             # Everything was said; only the connection's own end is missing.
             self._end(200, "answered")
             if not reading.done:
                 yield _DONE
             return
-        error = self._relay._seen_by_app(error)
-        self._end(200, error.code)
+        self._end(*((499, "left") if isinstance(error, Left) else (200, error.code)))
         yield error_event(error, reading, int(self._relay._clock.now()))
 
     def _end(self, status: int, outcome: str) -> None:
+        self._run.relax()
         self._relay._end(self._run, status, outcome)
 
 
 def _header_safe(value: str) -> str:
     return "".join(character if " " <= character <= "~" else "?" for character in value[:200])
-
-
-def _no_answer(code: str, message: str, reading: Reading) -> UpstreamFailed:
-    details = {"generation_id": reading.generation_id} if reading.generation_id else None
-    return UpstreamFailed(message, code=code, details=details)

@@ -130,7 +130,15 @@ class Settings:
         readers.seconds,
         "Until headers come, in s; unset: 120 for streams, 600 for plain.",
     )
-    timeout_idle_s: float = _option("ORGATE_TIMEOUT_IDLE", "180", readers.seconds, "Silence inside an answer, in s.")
+    timeout_first_content_s: float = _option(
+        "ORGATE_TIMEOUT_FIRST_CONTENT", "60", readers.seconds, "Until a stream's first content, in s."
+    )
+    timeout_idle_s: float | None = _option(
+        "ORGATE_TIMEOUT_IDLE",
+        "",
+        readers.seconds,
+        "Silence inside an answer, in s; unset: 30 with a chain or delivered whole, else 180.",
+    )
     timeout_total_s: float = _option("ORGATE_TIMEOUT_TOTAL", "3600", readers.seconds, "The whole call, in s.")
     state_dir: str | None = _option(
         "ORGATE_STATE_DIR", "", str, "One folder for all of orgate's own files; unset: the system's folders."

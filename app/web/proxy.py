@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import flask
 
-from app.core import chat, sanitize
+from app.core import chain, chat, preferences, sanitize, wishes
 from app.core.calls import Call
 from app.core.errors import Json
-from app.core.shapes import dump
+from app.core.wishes import Wishes
 from app.services.relay import Delivery
-from app.web import quotas
+from app.web.peer import peer_of
 from app.web.state import app_of, services, settings, visit
 
 bp = flask.Blueprint("proxy", __name__)
@@ -20,19 +20,26 @@ _PASSED_PREFIX = "x-openrouter-"
 
 @bp.post("/chat/completions")
 def chat_completions() -> flask.Response:
-    """The answer to a chat, whole or as events, from the model that the app named."""
+    """The answer to a chat, whole or as events, from the first model of the app's chain that gives one."""
     here = visit()
     wish = chat.read(here.body)
     checked = sanitize.sanitize(here.body, settings().sanitize, settings().max_message_chars)
+    wanted = _wishes()
+    plan = chain.Plan(
+        models=chain.models_of(wish.model, wish.fallbacks),
+        retry_ambiguous=wanted.retry_ambiguous,
+        context_of=services().models.context_of,
+    )
     call = Call(
         id=here.id,
-        app=app_of().app,
+        grant=app_of(),
         endpoint="/chat/completions",
-        model=wish.model,
-        fallbacks=wish.fallbacks,
+        plan=plan,
         stream=wish.stream,
-        body=dump(checked.body) if checked.changed else here.raw,
+        raw=here.raw,
+        changed=_changed(checked),
         headers=_upstream_headers(wish.stream),
+        wishes=wanted,
         started=here.started,
     )
     response = _relayed(call)
@@ -41,12 +48,27 @@ def chat_completions() -> flask.Response:
     return response
 
 
+def _wishes() -> Wishes:
+    """The call's own wishes before the token's."""
+    given = flask.request.headers
+    called = {name: given[wishes.PREFIX + name] for name in wishes.NAMES if wishes.PREFIX + name in given}
+    return wishes.read({**app_of().wishes, **called})
+
+
+def _changed(checked: sanitize.Sanitized) -> dict[str, Json] | None:
+    """The body without what the gateway does itself and in OpenRouter's spelling; None when it can go as it came."""
+    body = checked.body
+    preferred = preferences.translate(body.get("provider"))
+    if preferred is None and not checked.changed and not ({"models", "route"} & body.keys()):
+        return None
+    changed = {name: value for name, value in body.items() if name not in ("models", "route")}
+    return changed if preferred is None else {**changed, "provider": preferred}
+
+
 def _relayed(call: Call) -> flask.Response:
     slot = services().slots.take()
     try:
-        quotas.take("chat")
-        delivery = services().relay.deliver(call)
-        response = _response(delivery)
+        response = _response(services().relay.deliver(call, peer_of(flask.request.environ)))
     except BaseException:
         slot.give_back()
         raise
@@ -64,7 +86,7 @@ def _response(delivery: Delivery) -> flask.Response:
     return response
 
 
-def _upstream_headers(stream: bool) -> dict[str, Json]:
+def _upstream_headers(stream: bool) -> dict[str, str]:
     """The app's headers that OpenRouter may see, the owner's attribution where the app has none, the owner's extras."""
     given = flask.request.headers
     sent = {name: value for name in _PASSED if (value := given.get(name, "").strip())}

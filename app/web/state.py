@@ -9,7 +9,6 @@ import flask
 
 from app.core.errors import Json
 from app.core.grants import Grant
-from app.core.ports import Allowance
 from app.services.bundle import Services
 
 _EXTENSION = "orgate"
@@ -36,7 +35,6 @@ class Visit:
     started: float
     """The monotonic clock, in seconds."""
     grant: Grant | None = None
-    allowance: Allowance | None = None
     raw: bytes = b""
     body: Json = None
     """The decoded JSON object of a POST, for `raw`."""

@@ -49,6 +49,7 @@ def report(**facts: Any) -> CallReport:
         "served_model": "openai/gpt-4-0613",
         "provider": "OpenAI",
         "generation_id": "gen-1",
+        "attempts": ({"model": "openai/gpt-4", "status": 200, "reason": "answered", "sent": True, "seconds": 1.4},),
         "usage": Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7, cost=81_000),
     }
     return CallReport(**{**whole, **facts})

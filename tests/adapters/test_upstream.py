@@ -10,11 +10,12 @@ import pytest
 import requests
 import urllib3
 
-from app.adapters.upstream import HttpAttempt, HttpUpstream, Phase, Timeouts, mapped
+from app.adapters.upstream import HttpAttempt, HttpUpstream, Timeouts, mapped
+from app.core.attempts import Phase
 from app.core.errors import GatewayError, TimedOut, UpstreamFailed
 
 KEY = "sk-or-v1-canary"
-FAST = Timeouts(connect=2, headers_stream=0.3, headers_plain=0.3, idle=0.3, total=60)
+FAST = Timeouts(connect=2, headers_stream=0.3, headers_plain=0.3, read=0.3)
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -99,7 +100,7 @@ def test_broken_before_headers() -> None:
     """A connection that breaks after the request went out has an unknown outcome, and is not to be repeated."""
     with peer(lambda connection: (read_request(connection), connection.close())) as url:
         attempt = post(url)
-        with pytest.raises(UpstreamFailed) as caught:
+        with pytest.raises(TimedOut) as caught:
             attempt.send()
 
     assert ("outcome_unknown", False) == (caught.value.code, caught.value.should_retry)
@@ -146,7 +147,7 @@ def test_cut_bodies(answer: bytes) -> None:
 
 def test_no_http() -> None:
     """Bytes that are no HTTP are an unknown outcome, not a crash."""
-    with peer(answering(b"SSH-2.0-OpenSSH\r\n\r\n", then_close=True)) as url, pytest.raises(UpstreamFailed) as caught:
+    with peer(answering(b"SSH-2.0-OpenSSH\r\n\r\n", then_close=True)) as url, pytest.raises(TimedOut) as caught:
         post(url).send()
 
     assert "outcome_unknown" == caught.value.code
@@ -213,7 +214,7 @@ def test_cancel_from_another_thread(when: str) -> None:
         if connection.recv(1) == b"":
             gone.set()
 
-    patient = Timeouts(headers_stream=30, idle=30)
+    patient = Timeouts(headers_stream=30, read=30)
     with peer(talk) as url:
         attempt = post(url, timeouts=patient)
         threading.Thread(target=lambda: (asked.wait(5), attempt.cancel())).start()

@@ -122,7 +122,7 @@ def test_attribution_is_the_apps_own(make_gateway: Callable[..., Gateway], sandb
         ("sandbox/429-upstream", 429, "rate_limit_error"),
         ("sandbox/status-500", 502, "model_error"),
         ("sandbox/status-502", 502, "model_error"),
-        ("sandbox/503-retry-after-7", 503, "service_unavailable"),
+        ("sandbox/503-retry-after-40", 503, "service_unavailable"),
         ("sandbox/status-504", 504, "timeout_error"),
         ("sandbox/status-529", 503, "service_unavailable"),
         ("sandbox/502-html", 504, "timeout_error"),
@@ -131,7 +131,7 @@ def test_attribution_is_the_apps_own(make_gateway: Callable[..., Gateway], sandb
         ("sandbox/204", 502, "model_error"),
         ("sandbox/early-hints", 502, "model_error"),
         ("sandbox/garbage", 502, "model_error"),
-        ("sandbox/reset", 502, "model_error"),
+        ("sandbox/reset", 504, "timeout_error"),
         ("sandbox/nobody/knows-it", 400, "invalid_request_error"),
     ],
 )

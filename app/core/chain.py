@@ -1,0 +1,136 @@
+"""The plan of a call: which models may answer it, in which order, and what follows a failure. Pure; time comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from app.core.attempts import Cause, Tried
+from app.core.errors import BadRequest, GatewayError, TimedOut
+
+MAX_MODELS = 10
+SENDS_PER_MODEL = 3
+SENDS_PER_CALL = 12
+_BACKOFF_S = 0.5
+_BACKOFF_MOST_S = 8.0
+_PATIENCE_WITH_OTHERS_S = 5.0
+_PATIENCE_ALONE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call allows."""
+
+    models: tuple[str, ...]
+    """In the order to be tried; the first is the one the app asked for."""
+    retry_ambiguous: bool = False
+    """The app would rather pay twice than get no answer."""
+    free_of: Callable[[str], bool] = lambda model: model.endswith(":free")
+    """Whether a model costs nothing."""
+    context_of: Callable[[str], int | None] = lambda _: None
+    """How many tokens a model takes, where that is known."""
+
+    @property
+    def is_chain(self) -> bool:
+        """More than one model may answer."""
+        return len(self.models) > 1
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send the call to this model, after waiting."""
+
+    model: str
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Tell the app this."""
+
+    error: GatewayError
+
+
+def models_of(model: str, fallbacks: Collection[str]) -> tuple[str, ...]:
+    """The chain in `model` and `models`, each once; raises BadRequest for a chain that cannot be run."""
+    models = tuple(dict.fromkeys([model, *fallbacks] if model else fallbacks))
+    if len(models) > MAX_MODELS:
+        raise BadRequest(f"A chain has at most {MAX_MODELS} models; this one has {len(models)}.", param="models")
+    router = next((name for name in models if name.startswith("openrouter/")), None)
+    if router is not None and len(models) > 1:
+        raise BadRequest(
+            f"{router} chooses the model itself and cannot be part of a chain. Leave out models, or the router.",
+            param="models",
+        )
+    return models
+
+
+def next_step(
+    plan: Plan,
+    history: tuple[Tried, ...],
+    *,
+    left_s: float,
+    jitter: float,
+    resting: Collection[str] = (),
+) -> Send | GiveUp:
+    """
+    What follows these attempts.
+
+    `left_s` is what is left of the call's time, `jitter` a random number in 0…1, `resting` the models whose breaker
+    is open: they are passed over while another is left.
+    """
+    if not history:
+        awake = [model for model in plan.models if model not in resting]
+        return Send((awake or plan.models)[0])
+    last = history[-1]
+    if left_s <= 0:
+        return GiveUp(TimedOut("The call's time is up (X-Orgate-Timeout, ORGATE_TIMEOUT_TOTAL).", code="call_timeout"))
+    if len(history) >= SENDS_PER_CALL:
+        return GiveUp(last.error)
+    other = _other_model(plan, history, resting)
+    wait_s = _wait_before_repeat(plan, history, jitter)
+    if wait_s is not None and wait_s < left_s and wait_s <= (_PATIENCE_WITH_OTHERS_S if other else _PATIENCE_ALONE_S):
+        return Send(last.model, wait_s)
+    return Send(other) if other is not None else GiveUp(last.error)
+
+
+def _wait_before_repeat(plan: Plan, history: tuple[Tried, ...], jitter: float) -> float | None:
+    """Seconds before the same model may be asked again; None when it may not."""
+    last = history[-1]
+    earlier = [tried for tried in history if tried.model == last.model]
+    if len(earlier) >= SENDS_PER_MODEL:
+        return None
+    backoff_s = jitter * min(_BACKOFF_MOST_S, _BACKOFF_S * 2.0 ** len(earlier))
+    match last.cause:
+        case Cause.UNSENT:
+            return backoff_s
+        case Cause.BUSY:
+            return backoff_s if last.error.retry_after_s is None else float(last.error.retry_after_s)
+        case Cause.BROKEN if sum(tried.cause is Cause.BROKEN for tried in earlier) == 1:
+            return backoff_s
+        case Cause.SILENT | Cause.LOST | Cause.EMPTY if plan.retry_ambiguous and not plan.is_chain:
+            return backoff_s
+        case _:
+            return None
+
+
+def _other_model(plan: Plan, history: tuple[Tried, ...], resting: Collection[str]) -> str | None:
+    """The next model of the chain that this failure may lead to."""
+    last = history[-1]
+    if last.cause in (Cause.REQUEST, Cause.KEY, Cause.POLICY, Cause.LEFT):
+        return None
+    tried = {each.model for each in history}
+    left = [model for model in plan.models if model not in tried]
+    if last.cause is Cause.MONEY:
+        left = [model for model in left if plan.free_of(model)]
+    if last.cause is Cause.DAILY:
+        left = [model for model in left if not plan.free_of(model)]
+    if last.cause is Cause.TOO_LONG:
+        left = [model for model in left if _is_larger(plan, model, last.model)]
+    awake = [model for model in left if model not in resting]
+    return next(iter(awake or left), None)
+
+
+def _is_larger(plan: Plan, model: str, than: str) -> bool:
+    size, other = plan.context_of(model), plan.context_of(than)
+    return size is None or other is None or size > other

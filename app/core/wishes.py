@@ -1,0 +1,59 @@
+"""How an app, or its token, wants a call to be carried out: the X-Orgate-… request headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.core.errors import BadRequest
+
+PREFIX = "X-Orgate-"
+NAMES = ("delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous")
+"""What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
+
+_SECONDS = re.compile(r"\d{1,5}(\.\d{1,3})?")
+_LONGEST_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The wishes of one call; None leaves it to the settings. Times in seconds."""
+
+    whole: bool = False
+    """Deliver the answer when it is complete, and not before."""
+    queue_s: float = 0.0
+    """Wait so long for the quota instead of being refused."""
+    first_content_s: float | None = None
+    idle_s: float | None = None
+    total_s: float | None = None
+    retry_ambiguous: bool = False
+    """Repeat what may have been billed."""
+
+
+def read(given: Mapping[str, str]) -> Wishes:
+    """The wishes by their names; raises BadRequest for a value that cannot be meant."""
+    delivery = given.get("delivery", "live")
+    if delivery not in ("live", "whole"):
+        raise BadRequest("X-Orgate-Delivery takes live or whole.", param="X-Orgate-Delivery")
+    ambiguous = given.get("retry-ambiguous", "0")
+    if ambiguous not in ("0", "1"):
+        raise BadRequest("X-Orgate-Retry-Ambiguous takes 1 or 0.", param="X-Orgate-Retry-Ambiguous")
+    return Wishes(
+        whole=delivery == "whole",
+        queue_s=_seconds(given, "queue", least=0.0) or 0.0,
+        first_content_s=_seconds(given, "first-content-timeout"),
+        idle_s=_seconds(given, "idle-timeout"),
+        total_s=_seconds(given, "timeout"),
+        retry_ambiguous=ambiguous == "1",
+    )
+
+
+def _seconds(given: Mapping[str, str], name: str, least: float = 0.001) -> float | None:
+    text = given.get(name)
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text.strip()) or not least <= float(text) <= _LONGEST_S:
+        header = PREFIX + name.title()
+        raise BadRequest(f"{header} takes seconds, for example 60.", param=header)
+    return float(text)

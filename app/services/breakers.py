@@ -1,0 +1,89 @@
+"""The breakers of all models, and the one for everything that a refused key or an empty account opens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from app.core.attempts import Cause, Tried
+from app.core.breaker import Breaker
+from app.core.errors import GatewayError
+from app.core.ports import Clock
+from app.core.verdict import counts_against_model
+
+_PROBE_S = 30.0
+"""A key or an account that cannot be seen to change is tried again this often, with one real call."""
+
+
+@dataclass(frozen=True)
+class _Shut:
+    """Why nothing is sent, and under which circumstances that was said."""
+
+    error: GatewayError
+    cause: Cause
+    circumstances: tuple[str, int | None]
+    probe_at: float
+
+
+class Breakers:
+    """Knows which models rest; shared by all calls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._models: dict[str, Breaker] = {}
+        self._shut: _Shut | None = None
+
+    def resting(self, models: Collection[str]) -> frozenset[str]:
+        """Those of the models that are not to be asked now."""
+        now = self._clock.monotonic()
+        with self._lock:
+            return frozenset(name for name in models if not self._models.get(name, Breaker()).allows(now))
+
+    def sent(self, model: str) -> None:
+        """An attempt goes out."""
+        with self._lock:
+            if model in self._models:
+                self._models[model] = self._models[model].sent(self._clock.monotonic())
+
+    def answered(self, model: str) -> None:
+        """The model answered: it is well, and so are key and account."""
+        with self._lock:
+            self._models.pop(model, None)
+            self._shut = None
+
+    def failed(self, tried: Tried, key_id: str, remaining: int | None) -> None:
+        """An attempt failed; `key_id` and `remaining` (nano-dollars) are the circumstances that may change."""
+        now = self._clock.monotonic()
+        with self._lock:
+            if counts_against_model(tried.cause):
+                self._models[tried.model] = self._models.get(tried.model, Breaker()).failed(now)
+            if tried.cause is Cause.KEY or (tried.cause is Cause.MONEY and (remaining is None or remaining <= 0)):
+                self._shut = _Shut(tried.error, tried.cause, (key_id, remaining), now + _PROBE_S)
+
+    def closed_door(self, key_id: str, remaining: int | None, *, free: bool) -> GatewayError | None:
+        """
+        The refusal that would only be repeated, or None when a call may be sent: the key or the balance is another
+        one now, the model is free while money is what lacks, or it is time to find out.
+        """
+        now = self._clock.monotonic()
+        with self._lock:
+            shut = self._shut
+            if shut is None or shut.circumstances != (key_id, remaining) or (free and shut.cause is Cause.MONEY):
+                return None
+            if now < shut.probe_at:
+                return shut.error
+            self._shut = _Shut(shut.error, shut.cause, shut.circumstances, now + _PROBE_S)
+            return None
+
+    def state(self) -> dict[str, object]:
+        """What rests, for people: the models with open breakers, and why nothing is sent at all."""
+        now = self._clock.monotonic()
+        with self._lock:
+            models = {
+                name: {"failures": breaker.failures, "rests_s": max(0.0, round((breaker.rests_until or now) - now, 1))}
+                for name, breaker in self._models.items()
+                if breaker.is_open
+            }
+            return {"models": models, "everything": self._shut.error.code if self._shut else None}

@@ -1,0 +1,144 @@
+"""A call under way: the attempt it is in, how it may be ended from outside, and what is known of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.core.attempts import Tried
+from app.core.calls import Call
+from app.core.errors import GatewayError, Left, TimedOut, Unavailable
+from app.core.meter import Reading
+from app.core.ports import Attempt, Clock, Peer
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """How long each part of a call may take, in seconds."""
+
+    first_content: float
+    idle: float
+    total: float
+
+
+class Run:
+    """One call from its beginning to its report. Its own threads drive it; the watch and the drain may end it."""
+
+    def __init__(self, call: Call, peer: Peer, clocks: Clocks, clock: Clock) -> None:
+        self.call = call
+        self.peer = peer
+        self.clocks = clocks
+        self.deadline = call.started + clocks.total
+        self.reading = Reading()
+        self.asked: tuple[str, ...] = ()
+        """The model of every attempt, the present one included."""
+        self.history: tuple[Tried, ...] = ()
+        """The attempts that are over and gave no answer."""
+        self.waited_s = 0.0
+        """Seconds spent waiting for OpenRouter."""
+        self.first_byte_s: float | None = None
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._why: GatewayError | None = None
+        self._attempt: Attempt | None = None
+        self._began = 0.0
+        self._silent_at: float | None = None
+        self._silence = ""
+        self._silenced: str | None = None
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the call's time."""
+        return self.deadline - self._clock.monotonic()
+
+    def enter(self, attempt: Attempt, model: str) -> None:
+        """From now on ending the run ends this attempt; raises what ended it when that has happened already."""
+        with self._lock:
+            if self._why is not None:
+                raise self._why
+            self._attempt = attempt
+            self._began = self._clock.monotonic()
+            self._silent_at = self._silenced = None
+            self.asked = (*self.asked, model)
+
+    def expect(self, within_s: float, code: str) -> None:
+        """Something of use must come within so many seconds, or the attempt is cancelled for this reason."""
+        self._silence = code
+        self._silent_at = self._clock.monotonic() + within_s
+
+    def relax(self) -> None:
+        """Nothing is expected any more."""
+        self._silent_at = None
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, unless the run is ended meanwhile: then raise why."""
+        if self._ended.wait(seconds):
+            assert self._why is not None
+            raise self._why
+
+    def end(self, why: GatewayError) -> None:
+        """End the run from outside: whoever waits in it is woken and told why."""
+        with self._lock:
+            if self._why is not None:
+                return
+            self._why = why
+            attempt = self._attempt
+        self._ended.set()
+        if attempt is not None:
+            attempt.cancel()
+
+    def tick(self) -> None:
+        """Look after the run, from the watch: has the app left or stopped reading, is some time up?"""
+        if self.peer.left():
+            self.end(Left("The app closed the connection."))
+        elif self.peer.stalled():
+            self.end(Left("The app has read nothing for a minute."))
+            self.peer.cut()
+        elif self.left_s <= 0:
+            self.end(TimedOut("The call's time is up (X-Orgate-Timeout, ORGATE_TIMEOUT_TOTAL).", code="call_timeout"))
+        else:
+            self._end_silence()
+
+    def _end_silence(self) -> None:
+        with self._lock:
+            if self._silent_at is None or self._clock.monotonic() <= self._silent_at:
+                return
+            self._silenced, self._silent_at = self._silence, None
+            silent = self._attempt
+        if silent is not None:
+            silent.cancel()
+
+    def seen(self, error: GatewayError) -> GatewayError:
+        """What an error that came out of the attempt really was: it may have been cancelled from here."""
+        if error.code != "cancelled":
+            return error
+        if self._why is not None:
+            return self._why
+        if self._silenced is not None:
+            return TimedOut(
+                "OpenRouter sent nothing of use for too long. The call may have been carried out and billed.",
+                code=self._silenced,
+            )
+        return error
+
+    def told(self, status: int, outcome: str) -> tuple[Mapping[str, object], ...]:
+        """Every attempt, for the call's story; the last one became what the call became."""
+        told = [tried.told() for tried in self.history]
+        if len(self.asked) > len(told):
+            seconds = round(self._clock.monotonic() - self._began, 3)
+            told.append(
+                {"model": self.asked[-1], "status": status, "reason": outcome, "sent": True, "seconds": seconds}
+            )
+        return tuple(told)
+
+    @property
+    def is_over(self) -> bool:
+        """It was ended from outside."""
+        return self._why is not None
+
+
+def stopping() -> GatewayError:
+    """What calls are told that the gateway's end cuts off."""
+    return Unavailable("The gateway was stopped before the answer was whole.", code="stopping", retry_after_s=5)

@@ -1,0 +1,51 @@
+"""One thread that looks after all running calls."""
+
+from __future__ import annotations
+
+import threading
+
+from app.core.ports import Events
+from app.services.run import Run
+
+_PAUSE_S = 0.2
+
+
+class Watch:
+    """Looks at every run five times a second; its thread exists while there is one to look at."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+        self._changed = threading.Condition()
+        self._runs: set[Run] = set()
+        self._thread: threading.Thread | None = None
+
+    def add(self, run: Run) -> None:
+        """Look after this run."""
+        with self._changed:
+            self._runs.add(run)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="orgate-watch", daemon=True)
+                self._thread.start()
+            elif len(self._runs) == 1:
+                self._changed.notify()
+
+    def remove(self, run: Run) -> None:
+        """It is over."""
+        with self._changed:
+            self._runs.discard(run)
+
+    def _look(self) -> None:
+        pause = threading.Event()
+        while True:
+            with self._changed:
+                if not self._runs and not self._changed.wait_for(lambda: self._runs, timeout=30):
+                    self._thread = None
+                    return
+                runs = list(self._runs)
+            for run in runs:
+                try:
+                    run.tick()
+                except Exception as error:
+                    self._events.broke("watch.broke", error, call_id=run.call.id)
+            del runs
+            pause.wait(_PAUSE_S)

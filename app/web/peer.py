@@ -1,0 +1,62 @@
+"""The app at the other end, as the WSGI server lets it be seen."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+_STALLED_S = 60.0
+
+
+class WaitressPeer:
+    """The Peer port on waitress's channel, which reads ahead and so notices a client that leaves (waitress ≥ 3.0.1)."""
+
+    def __init__(self, channel: Any) -> None:  # waitress has no types of its own
+        self._channel = channel
+        self._waiting: tuple[int, float] | None = None
+
+    def left(self) -> bool:
+        """It has closed the connection."""
+        return not self._channel.connected
+
+    def stalled(self) -> bool:
+        """It has taken nothing for a minute although something waits for it."""
+        waiting = self._channel.total_outbufs_len
+        if not waiting:
+            self._waiting = None
+            return False
+        now = time.monotonic()
+        if self._waiting is None or self._waiting[0] != waiting:
+            self._waiting = (waiting, now)
+        return now - self._waiting[1] > _STALLED_S
+
+    def cut(self) -> None:
+        """Close the connection from this side: it wakes the thread that waits to write."""
+        sock = self._channel.socket
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            self._channel.server.pull_trigger()
+
+
+class UnseenPeer:
+    """The app behind a server that tells nothing of it: its leaving shows when something is written to it."""
+
+    def left(self) -> bool:
+        """Nobody knows."""
+        return False
+
+    def stalled(self) -> bool:
+        """Nobody knows."""
+        return False
+
+    def cut(self) -> None:
+        """It cannot be done from here."""
+
+
+def peer_of(environ: dict[str, Any]) -> WaitressPeer | UnseenPeer:
+    """The peer of the request in this WSGI environment."""
+    told = environ.get("waitress.client_disconnected")
+    return WaitressPeer(told.__self__) if told is not None else UnseenPeer()
