@@ -6,7 +6,7 @@ import flask
 
 from app.bootstrap import build
 from app.settings import Settings, load
-from app.web import answers, credits, door, errors, health, models, proxy
+from app.web import answers, calls, credits, door, errors, health, models, proxy
 from app.web.state import attach
 
 MOUNTS = ("/api/openrouter", "/v1", "/api/v1")
@@ -25,7 +25,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     errors.install(app)
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
-        for concern in (proxy, credits, models, health):
+        for concern in (proxy, credits, models, calls, health):
             api.register_blueprint(concern.bp)
         app.register_blueprint(api)
     app.register_blueprint(health.root)

@@ -11,11 +11,12 @@ from pathlib import Path
 import jwt
 
 from app.adapters.statefiles import locked, signature, write_private
-from app.core.errors import Json, Unauthenticated
+from app.core.errors import Json, Unauthenticated, Unavailable
 from app.core.grants import Grant
 
 _ISSUER = "orgate"
 _MAX_LENGTH = 4096
+_SECRET_BYTES = 32
 _MAX_LIFE_S = 366 * 86400
 _CLAIMS = ["sub", "aud", "iss", "iat", "exp", "jti"]
 _HINT = "Get one with: orgate token issue NAME"
@@ -95,6 +96,8 @@ class TokenBook:
             lived_s = claims["exp"] - claims["iat"]
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(f"This token has expired. {_HINT}", code="expired_token") from None
+        except Unavailable:
+            raise
         except Exception:
             # PyJWT lets foreign errors through for some malformed tokens; none of them is worth more than a 401.
             raise Unauthenticated(f"That is no valid token of this gateway. {_HINT}") from None
@@ -106,9 +109,22 @@ class TokenBook:
         if not self._secret:
             with self._lock, locked(self._lock_file, wait=True):
                 if not self._secret_file.exists():
-                    write_private(self._secret_file, secrets.token_hex(32).encode())
-                self._secret = bytes.fromhex(self._secret_file.read_text().strip())
+                    write_private(self._secret_file, secrets.token_hex(_SECRET_BYTES).encode())
+                self._secret = self._read_secret()
         return self._secret
+
+    def _read_secret(self) -> bytes:
+        try:
+            secret = bytes.fromhex(self._secret_file.read_text().strip())
+        except (OSError, ValueError):
+            secret = b""
+        if len(secret) < _SECRET_BYTES:
+            raise Unavailable(
+                "The secret that signs tokens, the file secret in the state folder, cannot be read. Put a good copy "
+                "back, or remove it and issue new tokens.",
+                code="secret_broken",
+            )
+        return secret
 
     def _find(self, id: str) -> Grant | None:
         now = signature(self._book_file)
@@ -121,9 +137,16 @@ class TokenBook:
     def _read(self) -> list[Grant]:
         try:
             rows = json.loads(self._book_file.read_bytes())["tokens"]
+            return [Grant(**{**row, "scopes": frozenset(row["scopes"])}) for row in rows]
         except FileNotFoundError:
             return []
-        return [Grant(**{**row, "scopes": frozenset(row["scopes"])}) for row in rows]
+        except (OSError, ValueError, TypeError, KeyError):
+            # An empty list in its place would end every token, or make revoked ones count again.
+            raise Unavailable(
+                f"The record of tokens, {self._book_file.name} in the state folder, cannot be read. Put a good copy "
+                "back, or remove it and issue new tokens.",
+                code="token_record_broken",
+            ) from None
 
     def _write(self, grants: list[Grant]) -> None:
         rows = [{**vars(grant), "scopes": sorted(grant.scopes)} for grant in grants]

@@ -72,9 +72,9 @@ def _examine(settings: Settings, *, paid: bool, no_call: bool) -> list[Finding]:
         findings += openrouter.check_credits(upstream, key, settings.management_key)
     if here is None:
         return [*findings, Finding("gateway", SKIPPED, "not running: health, quotas and streaming were not looked at")]
-    findings.append(through.check_health(here["base_url"]))
+    token = (folder / TOKEN).read_text().strip()
+    findings.append(through.check_health(here["base_url"], token))
     if not no_call:
-        token = (folder / TOKEN).read_text().strip()
         findings += through.check_streaming(here["base_url"], token, models, paid=paid)
     return findings
 
@@ -95,9 +95,14 @@ def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
 
 
 def _values(settings: Settings) -> list[tuple[str, str, str]]:
+    from app.bootstrap import key_store
     from app.settings import OPTIONS
 
-    return [(option.name, settings.shown(option.name), settings.origin(option.name)) for option in OPTIONS]
+    rows = [(option.name, settings.shown(option.name), settings.origin(option.name)) for option in OPTIONS]
+    kept = key_store(settings)
+    if settings.api_key is None and kept.file.exists():
+        rows[0] = (rows[0][0], "(not shown)", kept.place)
+    return rows
 
 
 def _line(finding: Finding) -> str:

@@ -17,6 +17,7 @@ _COMMANDS = {
     "chat": "Ask a model and see the answer stream in.",
     "credits": "Show what is left on the account.",
     "models": "List and search the models.",
+    "explain": "Tell what became of a call, attempt by attempt.",
     "doctor": "Check everything and say what to do first.",
     "sandbox": "Run the pretend OpenRouter alone.",
 }

@@ -36,6 +36,12 @@ def command() -> None:
 @click.option("--rate-chat", metavar="QUOTA", help='Its own quota, such as "60 per minute".')
 @click.option("--rate-credits", metavar="QUOTA", help="As above.")
 @click.option("--rate-models", metavar="QUOTA", help="As above.")
+@click.option("--delivery", type=click.Choice(["live", "whole"]), help="Deliver answers as they come, or only whole.")
+@click.option("--queue", metavar="S", help="Wait so long for the quota instead of getting 429.")
+@click.option("--first-content-timeout", metavar="S", help="Move on from a model that is silent so long.")
+@click.option("--idle-timeout", metavar="S", help="The same inside an answer.")
+@click.option("--timeout", metavar="S", help="The longest a call may take.")
+@click.option("--retry-ambiguous", is_flag=True, help="Repeat what may have been billed already.")
 @options.state_dir
 @options.as_json
 def issue(
@@ -45,8 +51,10 @@ def issue(
     rate_chat: str | None,
     rate_credits: str | None,
     rate_models: str | None,
+    retry_ambiguous: bool,
     state_dir: str | None,
     as_json: bool,
+    **wishes: str | None,
 ) -> None:
     """Print a new token for the program NAME, and nothing else. It is shown only this once.
 
@@ -62,8 +70,11 @@ def issue(
         quotas = {kind: rate(text) for kind, text in given.items() if text is not None}
     except ValueError as error:
         raise Failure(f"A quota {error}.", MISUSED) from None
+    wanted = {wish.replace("_", "-"): text for wish, text in wishes.items() if text is not None}
+    if retry_ambiguous:
+        wanted["retry-ambiguous"] = "1"
     try:
-        token, grant = _office(state_dir).issue(name, scopes=scopes or SCOPES, days=days, quotas=quotas)
+        token, grant = _office(state_dir).issue(name, scopes=scopes or SCOPES, days=days, quotas=quotas, wishes=wanted)
     except GatewayError as error:
         raise Failure(error.message, MISUSED) from None
     if as_json:
@@ -126,6 +137,7 @@ def _shape(grant: Grant) -> dict[str, object]:
         "id": grant.id,
         "scopes": sorted(grant.scopes),
         "quotas": dict(grant.quotas),
+        "wishes": dict(grant.wishes),
         "issued_at": grant.issued_at,
         "expires_at": grant.expires_at,
         "revoked_at": grant.revoked_at,

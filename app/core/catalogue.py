@@ -36,7 +36,8 @@ class Query:
         return cls(
             q=args.get("q", "").lower(),
             provider=args.get("provider", "").lower(),
-            modality=args.get("modality", "").lower(),
+            # A "+" that was not encoded arrives as a space.
+            modality=args.get("modality", "").lower().replace(" ", "+"),
             supported_parameters=tuple(filter(None, args.get("supported_parameters", "").split(","))),
             max_price=_limit(args.get("max_price", "")),
             sort=sort,

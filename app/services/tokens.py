@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from app.core.errors import BadRequest, NotFound
 from app.core.grants import APP_NAME, QUOTA_KINDS, SCOPES, Grant
 from app.core.ports import Clock, Tokens
+from app.core.wishes import read as read_wishes
 
 DAY_S = 86_400
 LONGEST_DAYS = 365
@@ -27,8 +28,9 @@ class TokenOffice:
         scopes: Iterable[str] = SCOPES,
         days: int = LONGEST_DAYS,
         quotas: Mapping[str, str] | None = None,
+        wishes: Mapping[str, str] | None = None,
     ) -> tuple[str, Grant]:
-        """A new token for an app, with its grant; raises BadRequest. `quotas` are the token's own, by kind."""
+        """A new token for an app, and its grant; raises BadRequest. `quotas` and `wishes` are its own, by name."""
         if not APP_NAME.fullmatch(app):
             raise BadRequest(
                 "A name has 1 to 64 letters, digits, spaces, dots, dashes or underscores, the first a letter or digit.",
@@ -41,6 +43,7 @@ class TokenOffice:
             )
         if not 1 <= days <= LONGEST_DAYS:
             raise BadRequest(f"A token lives 1 to {LONGEST_DAYS} days.", param="days")
+        read_wishes(wishes or {})
         now = int(self._clock.now())
         grant = Grant(
             id=secrets.token_hex(8),
@@ -49,6 +52,7 @@ class TokenOffice:
             issued_at=now,
             expires_at=now + days * DAY_S,
             quotas=dict(quotas or {}),
+            wishes=dict(wishes or {}),
         )
         return self._tokens.issue(grant), grant
 

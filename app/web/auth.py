@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from app.core.errors import Forbidden, Unauthenticated
+from app.core.errors import Forbidden, GatewayError, Unauthenticated
 from app.core.grants import Grant
 from app.web.state import services
 
@@ -13,6 +13,7 @@ SCOPE_OF = {
     "proxy.chat_completions": "chat",
     "credits.credits": "credits",
     "models.models": "models",
+    "calls.call": "usage",
     "health.health": OPEN,
     "health.alive": OPEN,
 }
@@ -22,6 +23,17 @@ SCOPE_OF = {
 def view_of(endpoint: str | None) -> str:
     """The blueprint and the view of an endpoint, whatever address the blueprint is mounted at."""
     return ".".join((endpoint or "").split(".")[-2:])
+
+
+def known(request: flask.Request) -> Grant | None:
+    """The grant of a good token on an open route; None for anybody else."""
+    token = _token(request)
+    if not token:
+        return None
+    try:
+        return services().tokens.verify(token)
+    except GatewayError:
+        return None
 
 
 def identify(request: flask.Request) -> Grant | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import flask
 
+from app.core.errors import Json
 from app.core.shapes import dump
+from app.web import auth
 from app.web.state import services
 
 bp = flask.Blueprint("health", __name__)
@@ -13,14 +15,15 @@ root = flask.Blueprint("health", __name__)
 
 @bp.get("/health")
 def health() -> flask.Response:
-    """Whether calls can be answered: booleans, or 503 with the reason."""
+    """Whether calls can be answered: booleans, or 503 with the reason; with a token also which models rest."""
     state = services().health.get()
-    if state.error is not None:
-        body = dump({"status": "unhealthy", "error": state.error})
-        return flask.Response(body, 503, content_type="application/json")
-    cache = {"credits": state.credits_cached, "models": state.models_cached}
-    body = dump({"status": "healthy", "credits": state.credits, "models": state.models, "cache": cache})
-    return flask.Response(body, content_type="application/json")
+    told: dict[str, Json] = {"status": "unhealthy", "error": state.error}
+    if state.error is None:
+        cache = {"credits": state.credits_cached, "models": state.models_cached}
+        told = {"status": "healthy", "credits": state.credits, "models": state.models, "cache": cache}
+    if auth.known(flask.request) is not None:
+        told["breakers"] = services().breakers.state()
+    return flask.Response(dump(told), 200 if state.error is None else 503, content_type="application/json")
 
 
 @root.get("/healthz")

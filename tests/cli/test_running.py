@@ -303,3 +303,19 @@ def test_no_gateway(tmp_path: Path) -> None:
 
     assert 3 == ended.returncode
     assert "orgate serve" in ended.stderr
+
+
+def test_explain(served: Running) -> None:
+    """`orgate explain` tells the story of any program's call."""
+    folder = served.told["folder"]
+    token = orgate("token", "issue", "editor", "--state-dir", folder).stdout.strip()
+    call_id = _chat(served.told, token, model="sandbox/404-no-endpoints", models=["sandbox/ok"]).headers[
+        "x-orgate-call-id"
+    ]
+
+    story = orgate("explain", call_id, "--state-dir", folder)
+    unknown = orgate("explain", "call_unknown", "--state-dir", folder)
+
+    assert (0, 1) == (story.returncode, unknown.returncode)
+    assert "sandbox/404-no-endpoints" in story.stdout
+    assert "answered" in story.stdout

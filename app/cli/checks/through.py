@@ -29,16 +29,23 @@ class _Measured:
     """Seconds, one for each event."""
 
 
-def check_health(base_url: str) -> Finding:
-    """What the gateway says of itself."""
+def check_health(base_url: str, token: str) -> Finding:
+    """What the gateway says of itself, and which models it lets rest."""
+    headers = {"Authorization": f"Bearer {token}"}
     try:
-        response = _session().get(base_url + _API + "/health", timeout=5)
+        response = _session().get(base_url + _API + "/health", headers=headers, timeout=5)
         state = response.json()
     except (requests.RequestException, ValueError) as error:
         return Finding("health", BAD, f"no answer ({type(error).__name__})", "restart it: orgate serve")
     if response.status_code != 200:
         return Finding("health", BAD, str(state.get("error")), "see the gateway's log")
-    return Finding("health", OK, f"healthy; credits {_yes(state['credits'])}, models {_yes(state['models'])}")
+    told = f"healthy; credits {_yes(state['credits'])}, models {_yes(state['models'])}"
+    breakers = state.get("breakers") or {}
+    if breakers.get("everything"):
+        return Finding("health", BAD, f"nothing is sent: {breakers['everything']}", "orgate key show; orgate credits")
+    if breakers.get("models"):
+        return Finding("health", HINT, f"{told}; resting after failures: {', '.join(breakers['models'])}")
+    return Finding("health", OK, told)
 
 
 def check_streaming(base_url: str, token: str, models: list[Json], *, paid: bool) -> list[Finding]:

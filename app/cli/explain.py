@@ -1,0 +1,42 @@
+"""`orgate explain`: the story of a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from app.cli import client, options
+from app.cli.output import emit, table
+
+
+@click.command()
+@click.argument("call_id")
+@client.url_option
+@options.state_dir
+@options.as_json
+def command(call_id: str, url: str | None, state_dir: str | None, as_json: bool) -> None:
+    """Tell what became of a call: every attempt, why it failed, how long it took.
+
+    The id is in the answer's x-orgate-call-id header and in the log. A gateway remembers its last 2000 calls.
+
+    \b
+    Example:
+      orgate explain call_0123456789abcdef01234567
+    """
+    story = client.running(state_dir, url).get(f"/api/openrouter/calls/{call_id}")
+    if as_json:
+        emit(story)
+    else:
+        click.echo("\n".join(_lines(story)))
+
+
+def _lines(story: dict[str, Any]) -> list[str]:
+    cost = "cost unknown" if story["cost"] is None else f"${story['cost']}"
+    by = f" by {story['served_model']} ({story['provider'] or 'provider unknown'})" if story["served_model"] else ""
+    rows = [("", "MODEL", "STATUS", "REASON", "SECONDS")]
+    for number, attempt in enumerate(story["attempts"], 1):
+        reason = attempt["reason"] if attempt["sent"] else f"{attempt['reason']}, not sent"
+        rows.append((str(number), attempt["model"], str(attempt["status"]), reason, f"{attempt['seconds']:.3f}"))
+    head = f"{story['call_id']} of {story['app']}: {story['outcome']}{by} after {story['duration_s']:.3f} s, {cost}"
+    return [head, table(rows, right=frozenset({0, 2, 4})) if story["attempts"] else "Nothing was sent."]
