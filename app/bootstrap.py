@@ -188,7 +188,7 @@ def _patience(settings: Settings) -> Patience:
 
 def _web(settings: Settings) -> WebSettings:
     return WebSettings(
-        allowed_hosts=settings.allowed_hosts,
+        allowed_hosts=(*settings.allowed_hosts, f"[{settings.host}]" if ":" in settings.host else settings.host),
         allowed_origins=settings.allowed_origins,
         site_url=settings.site_url,
         site_name=settings.site_name,

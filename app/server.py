@@ -13,11 +13,13 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from waitress import wasyncore
+from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
@@ -29,6 +31,11 @@ DRAIN_S = 10.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECTIONS = 1024
 _QUICK_THREADS = 8
+_HEALTH_THREADS = 4
+_REQUEST_S = 20.0
+"""So long a request may take to come in, and a second more for every so many bytes of its body that did."""
+
+_SLOWEST_UPLOAD = 50_000
 
 
 class PortTaken(Exception):
@@ -37,8 +44,8 @@ class PortTaken(Exception):
 
 class Lanes(ThreadedTaskDispatcher):
     """
-    waitress's task dispatcher: calls (POST) in one lane, everything else in another, so that health, credits and
-    models answer while every call slot is taken. Threads are made when they are needed and end when they idle.
+    waitress's task dispatcher: calls (POST) in one lane, health in another, the other short requests in a third, so
+    that all of those answer while every call slot is taken. Threads are made when they are needed, and end when idle.
     """
 
     def __init__(self, calls: int) -> None:
@@ -46,10 +53,16 @@ class Lanes(ThreadedTaskDispatcher):
         # A few more than there are slots: those say 503 at once instead of queueing.
         self._calls = Lane("orgate-call", calls + _QUICK_THREADS, _report)
         self._quick = Lane("orgate-quick", _QUICK_THREADS, _report)
+        self._health = Lane("orgate-health", _HEALTH_THREADS, _report)
 
     def add_task(self, channel: Any) -> None:  # waitress's channel has no types
         """Run the channel's oldest request soon."""
-        lane = self._calls if channel.requests[0].command == "POST" else self._quick
+        request = channel.requests[0]
+        if request.command == "POST":
+            lane = self._calls
+        else:
+            # Others of the short requests may wait for OpenRouter; whether the gateway is well must not wait for them.
+            lane = self._health if request.path.endswith(("/health", "/healthz")) else self._quick
         lane.add(channel.service)
 
     def set_thread_count(self, count: int) -> None:
@@ -63,6 +76,7 @@ class Lanes(ThreadedTaskDispatcher):
         """Wait until nothing runs in either lane, or the time is up."""
         self._calls.wait_idle(timeout_s)
         self._quick.wait_idle(timeout_s)
+        self._health.wait_idle(timeout_s)
 
 
 def _report(error: Exception) -> None:
@@ -100,6 +114,8 @@ class Server:
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
         self._stop_asked = threading.Event()
         self._closing = False
+        self._next_reap = 0.0
+        self._unfinished: dict[Any, tuple[Any, float]] = {}
 
     def start(self) -> None:
         """Answer requests from now on, in threads of the server's own."""
@@ -134,8 +150,26 @@ class Server:
         try:
             while not self._closing:
                 wasyncore.loop(timeout=1, map=self._map, use_poll=True, count=1)
+                self._reap(time.monotonic())
         finally:
             self._stop_asked.set()
+
+    def _reap(self, now: float) -> None:
+        """Once a second: close connections whose request has been coming in for too long (slow on purpose, or dead)."""
+        if now < self._next_reap:
+            return
+        self._next_reap = now + 1.0
+        unfinished: dict[Any, tuple[Any, float]] = {}
+        for channel in [one for one in self._map.values() if isinstance(one, HTTPChannel)]:
+            request = channel.request
+            if request is None or channel.requests:
+                continue
+            known, since = self._unfinished.get(channel, (None, now))
+            since = since if known is request else now
+            unfinished[channel] = (request, since)
+            if now - since > _REQUEST_S + getattr(request, "body_bytes_received", 0) / _SLOWEST_UPLOAD:
+                channel.will_close = True
+        self._unfinished = unfinished
 
     def _stop_listening(self) -> None:
         for listener in self._listeners:
@@ -198,7 +232,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _named(host: str) -> str:
-    if host in _LOOPBACK:
+    if host in _LOOPBACK or host in ("0.0.0.0", "::"):  # noqa: S104 the name to call such a listener by from here
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 

@@ -16,7 +16,10 @@ from app.core.calls import CallReport
 from app.core.money import dollars
 from app.core.redact import redact
 
-_LONGEST = 2000
+_LONGEST = 512
+_MOST = 20
+"""So long a text and so many members of a list get into a line; apps choose what they call a model."""
+
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _Line = MutableMapping[str, Any]  # structlog's own type for an event's fields
 
@@ -138,15 +141,15 @@ def _facts(_: object, __: str, line: _Line) -> _Line:
 
 
 def _redacted(_: object, __: str, line: _Line) -> _Line:
-    return {name: _clean(value) for name, value in line.items()}
+    return {name: redact(str(value)) if name == "exception" else _clean(value) for name, value in line.items()}
 
 
 def _clean(value: object) -> object:
     if isinstance(value, str):
         text = redact(value)
-        return text if len(text) <= _LONGEST or "\n" in text else text[:_LONGEST] + "…"
+        return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
     if isinstance(value, dict):
-        return {name: _clean(inner) for name, inner in value.items()}
+        return {name: _clean(inner) for name, inner in list(value.items())[:_MOST]}
     if isinstance(value, (list, tuple)):
-        return [_clean(inner) for inner in value]
+        return [_clean(inner) for inner in value[:_MOST]]
     return value if value is None or isinstance(value, (int, float)) else redact(str(value))

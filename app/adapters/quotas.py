@@ -50,11 +50,3 @@ class FlaskLimiterQuotas:
 def _whoever() -> str:
     """Flask-Limiter wants to know whom it counts; here every count names its app itself."""
     return ""
-
-
-def is_rate(text: str) -> bool:
-    """Whether this is a quota such as "30 per minute" or "100 per 10 seconds"."""
-    try:
-        return parse(text).amount > 0
-    except ValueError:
-        return False

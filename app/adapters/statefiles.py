@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import sys
@@ -16,7 +17,10 @@ class AlreadyLocked(Exception):
 
 def private_folder(path: Path) -> Path:
     """The folder, made if need be, open to its owner only (0700)."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700, parents=True)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "The state folder is a file", str(path))
     if sys.platform != "win32" and path.stat().st_mode & 0o077:
         path.chmod(0o700)
     return path

@@ -11,7 +11,7 @@ import http.client
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +28,10 @@ from app.core.errors import BadRequest, GatewayError, TimedOut, UpstreamFailed
 
 _CHUNK = 64 * 1024
 _MAX_BODY = 64 * 2**20
+_SEND_S = 30.0
+_SLOWEST_UPLOAD = 100_000
+"""Bytes per second."""
+
 _END_S = 0.05
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
@@ -59,6 +63,7 @@ class _Followed:
     """A connection of urllib3's that tells the attempt how far it got."""
 
     sock: socket.socket | None
+    timeout: Any  # urllib3 allows None and a sentinel beside seconds
 
     def connect(self) -> None:
         _reached(Phase.CONNECTING, self)
@@ -68,8 +73,18 @@ class _Followed:
         if self.sock is None:
             self.connect()
         _reached(Phase.SENDING, self)
+        # Until now the connect time-out applies, which a large body may well outlast.
+        body = args[2] if len(args) > 2 else kwargs.get("body")
+        self.timeout = _SEND_S + len(body or b"") / _SLOWEST_UPLOAD
         super().request(*args, **kwargs)  # type: ignore[misc]  # as above
         _reached(Phase.SENT, self)
+
+    def getresponse(self) -> Any:  # urllib3's response
+        response = super().getresponse()  # type: ignore[misc]  # as above
+        if response.status < 200:
+            # The final answer is still to come on this connection: nobody else must find it there.
+            self.close()  # type: ignore[attr-defined]  # as above
+        return response
 
 
 class _PlainConnection(_Followed, HTTPConnection):
@@ -129,7 +144,7 @@ class HttpUpstream:
         return HttpAttempt(self, request, clocks.headers_stream if stream else clocks.headers_plain)
 
     def get(self, path: str, *, key: str | None) -> tuple[int, bytes]:
-        """Status and body of a GET, tried once more when the first one found no good connection."""
+        """Status and body of a GET, tried once more when the first try failed at once; raises GatewayError."""
         request = self._prepare("GET", path, {"Accept": "application/json"}, key, None)
         began = time.monotonic()
         try:
@@ -180,12 +195,15 @@ class HttpAttempt:
         self._request = request
         self._headers_s = headers_s
         self._connection: Any = None  # urllib3's connection of either kind
+        self._sock: Any = None  # its socket, which http.client takes away from it when the peer will close
         self._lock = threading.Lock()
+        self._on_sent: Callable[[float], None] = lambda _: None
         self.phase = Phase.NEW
         self.cancelled = False
 
-    def send(self) -> HttpAnswer:
-        """Send the request and wait for the answer's headers; raises GatewayError."""
+    def send(self, on_sent: Callable[[float], None] = lambda _: None) -> HttpAnswer:
+        """Send the request and wait for the answer's headers; raises GatewayError. `on_sent` is told how long."""
+        self._on_sent = on_sent
         _active.attempt = self
         try:
             with mapped(self):
@@ -199,23 +217,26 @@ class HttpAttempt:
         """End it now: whoever waits for it is woken with an error, and OpenRouter sees the connection close."""
         with self._lock:
             self.cancelled = True
-            self._shut(self._connection)
+            self._sock = getattr(self._connection, "sock", None) or self._sock
+            self._shut()
 
     def reached(self, phase: Phase, connection: Any) -> None:
         """The connection tells how far it is."""
         with self._lock:
             self.phase = max(phase, self.phase)
             self._connection = connection
+            self._sock = getattr(connection, "sock", None) or self._sock
             connection.attempt = self
             if self.cancelled:
-                self._shut(connection)
+                self._shut()
+        if phase is Phase.SENT:
+            self._on_sent(self._headers_s)
 
-    def _shut(self, connection: Any) -> None:
-        sock = getattr(connection, "sock", None)
+    def _shut(self) -> None:
         # A connection that went back to the pool may already carry another attempt.
-        if sock is not None and connection.attempt is self:
+        if self._sock is not None and self._connection.attempt is self:
             with suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+                self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class HttpAnswer:
@@ -259,9 +280,10 @@ class HttpAnswer:
             self._raw.read1(_CHUNK, decode_content=True)
 
     def _wait_at_most(self, seconds: float) -> None:
-        sock = getattr(self._attempt._connection, "sock", None)
+        sock = self._attempt._sock
         if sock is not None:
-            sock.settimeout(seconds)
+            with suppress(OSError):
+                sock.settimeout(seconds)
 
     def close(self) -> None:
         """Let go of the connection: kept for the next call when the body was read to its end, else closed."""
@@ -274,6 +296,9 @@ def mapped(attempt: HttpAttempt) -> Iterator[None]:
     """Turn what requests, urllib3, http.client and the socket raise into a GatewayError, by the phase reached."""
     try:
         yield
+        if attempt.cancelled:
+            # Its socket was shut meanwhile: what was read may end in the middle and not show it.
+            raise _cancelled()
     except GatewayError:
         raise
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
@@ -287,7 +312,7 @@ def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
     causes = list(_causes(error))
     name = type(next((cause for cause in reversed(causes) if isinstance(cause, OSError)), causes[0])).__name__
     if attempt.cancelled:
-        return UpstreamFailed("The call was ended before OpenRouter answered.", code="cancelled")
+        return _cancelled()
     if any(isinstance(cause, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) for cause in causes):
         return UpstreamFailed(
             "OpenRouter's certificate cannot be trusted. Check the clock, the network and ORGATE_CA_BUNDLE.",
@@ -309,6 +334,10 @@ def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
             code="outcome_unknown",
         )
     return UpstreamFailed(f"OpenRouter's answer broke off ({name}).", code="upstream_truncated")
+
+
+def _cancelled() -> GatewayError:
+    return UpstreamFailed("The call was ended before OpenRouter answered.", code="cancelled")
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -91,7 +91,9 @@ class WatchedVault:
         try:
             named, files = self._named()
             self._watched = (*files, self._store.file)
+            # Taken before the files are read once more: what changes meanwhile is seen next time.
             self._seen = self._look()
+            named, _ = self._named()
             self._key = named or self._store.load()
         except (ValueError, OSError, KeyringMissing) as error:
             self._seen = self._look()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import options
-from app.cli.output import FAILED, NOT_RUNNING, Failure
+from app.cli.output import FAILED, MISUSED, NOT_RUNNING, Failure
 
 if TYPE_CHECKING:
     import requests
@@ -47,7 +47,7 @@ class Gateway:
             if response.status_code != 200:
                 _decoded(response)
             decoder = SseDecoder()
-            while chunk := response.raw.read1(65536):
+            while chunk := self._more(response):
                 for data in decoder.feed(chunk):
                     if data == b"[DONE]":
                         return
@@ -55,6 +55,15 @@ class Gateway:
                     if event.get("error"):
                         raise Failure(f"\n{event['error'].get('message', 'The answer broke off.')}")
                     yield event
+
+    def _more(self, response: requests.Response) -> bytes:
+        from urllib3.exceptions import HTTPError
+
+        try:
+            chunk: bytes = response.raw.read1(65536)
+        except (HTTPError, OSError):
+            raise Failure("\nThe connection to the gateway broke.") from None
+        return chunk
 
     def _request(self, method: str, path: str, **rest: Any) -> requests.Response:
         import requests
@@ -68,6 +77,8 @@ class Gateway:
             raise Failure(
                 f"Nothing answers at {self.base_url}. Start the gateway with: orgate serve", NOT_RUNNING
             ) from None
+        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema):
+            raise Failure(f"{self.base_url} is no address; give one such as http://127.0.0.1:6767", MISUSED) from None
         except requests.Timeout:
             raise Failure(f"The gateway at {self.base_url} does not answer in time.", FAILED) from None
 
@@ -78,7 +89,7 @@ def running(state_dir: str | None, url: str | None) -> Gateway:
     token = os.environ.get("ORGATE_TOKEN")
     folder = options.settings(orgate_state_dir=state_dir).folders.state
     if url:
-        return Gateway(url.rstrip("/").removesuffix("/v1"), token or _token(folder))
+        return Gateway(_root(url), token or _token(folder))
     for place in (folder, folder / DEMO):
         found = whereabouts(place)
         if found is not None:
@@ -88,12 +99,19 @@ def running(state_dir: str | None, url: str | None) -> Gateway:
     raise Failure("No gateway is running. Start one with: orgate serve (or, without a key: orgate demo)", NOT_RUNNING)
 
 
+def _root(url: str) -> str:
+    """The gateway's own address, for those who give the one that a client library takes."""
+    for mount in ("/api/openrouter", "/api/v1", "/v1"):
+        url = url.rstrip("/").removesuffix(mount)
+    return url if "://" in url else f"http://{url}"
+
+
 def whereabouts(folder: Path) -> dict[str, Any] | None:
     """What the gateway on this state folder says of itself; None when none runs."""
     try:
         found: dict[str, Any] = json.loads((folder / WHEREABOUTS).read_text())
         os.kill(found["pid"], 0)
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return found
 

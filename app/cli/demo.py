@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -53,7 +54,7 @@ def command(port: str | None, state_dir: str | None, as_json: bool) -> None:
                 told = {"base_url": gateway.base_url, "pid": os.getpid(), "token": token}
                 emit({**told, "sandbox_url": sandbox.origin})
             else:
-                click.echo(_welcome(gateway.base_url, token))
+                click.echo(_welcome(gateway.base_url, token, sys.argv[0]))
 
         running.run(settings, on_ready=ready, demo=pretended)
 
@@ -62,7 +63,7 @@ def _own_folder() -> Path:
     return options.settings().folders.state / DEMO
 
 
-def _welcome(base_url: str, token: str) -> str:
+def _welcome(base_url: str, token: str, orgate: str) -> str:
     bold = click.style
     return f"""
 {bold("orgate demo", bold=True)}: a gateway in front of a pretend OpenRouter. Nothing here costs money.
@@ -88,6 +89,6 @@ chat = client.chat.completions.create(
 for chunk in chat:
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 
-{bold("In another terminal:", bold=True)}  orgate chat "Hello"  ·  orgate credits  ·  orgate doctor
+{bold("In another terminal:", bold=True)}  {orgate} chat "Hello"  ·  {orgate} credits  ·  {orgate} doctor
 Ctrl-C ends the demo.
 """

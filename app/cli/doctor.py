@@ -33,8 +33,8 @@ def command(ctx: click.Context, paid: bool, no_call: bool, state_dir: str | None
     Example:
       orgate doctor
     """
-    settings = options.settings(orgate_state_dir=state_dir)
-    findings = _examine(settings, paid=paid, no_call=no_call)
+    settings, folder, here = _running_at(options.settings(orgate_state_dir=state_dir))
+    findings = _examine(settings, folder, here, paid=paid, no_call=no_call)
     bad = [finding for finding in findings if finding.state == "bad"]
     verdict = f"first: {bad[0].fix or bad[0].told}" if bad else "healthy"
     if as_json:
@@ -55,14 +55,12 @@ def command(ctx: click.Context, paid: bool, no_call: bool, state_dir: str | None
     ctx.exit(FAILED if bad else 0)
 
 
-def _examine(settings: Settings, *, paid: bool, no_call: bool) -> list[Finding]:
+def _examine(
+    settings: Settings, folder: Path, here: dict[str, Any] | None, *, paid: bool, no_call: bool
+) -> list[Finding]:
     from app.bootstrap import upstream_of
     from app.cli.checks import SKIPPED, Finding, local, openrouter, through
 
-    folder, here = _running_at(settings)
-    demo = (here or {}).get("demo")
-    if demo:
-        settings = _demo_settings(folder, demo)
     found_key, key = local.check_key(settings)
     findings = [found_key, local.check_files(settings), local.check_port(settings, here)]
     upstream = upstream_of(settings)
@@ -79,13 +77,14 @@ def _examine(settings: Settings, *, paid: bool, no_call: bool) -> list[Finding]:
     return findings
 
 
-def _running_at(settings: Settings) -> tuple[Path, dict[str, Any] | None]:
+def _running_at(settings: Settings) -> tuple[Settings, Path, dict[str, Any] | None]:
+    """The settings, the state folder and the whereabouts of the gateway that runs; the demo's where that is it."""
     state = settings.folders.state
     for folder in (state, state / DEMO):
         here = whereabouts(folder)
         if here is not None:
-            return folder, here
-    return state, None
+            return _demo_settings(folder, here["demo"]) if here.get("demo") else settings, folder, here
+    return settings, state, None
 
 
 def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from app.cli.output import EXIT_CODES
+from app.cli.output import EXIT_CODES, Failure
 
 _COMMANDS = {
     "demo": "Try it without a key: a gateway and a pretend OpenRouter.",
@@ -24,8 +24,28 @@ _COMMANDS = {
 """Name → what it does; the module of the same name in this folder holds the command."""
 
 
+_EXPLAINED = {"Unavailable", "BadRequest", "NotFound", "SettingsError", "NoKey", "KeyringMissing"}
+"""Errors of ours, by name: importing their classes would cost more than most commands do."""
+
+
 class _Commands(click.Group):
     """Knows its commands by name; imports one only to run it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what is not its own to explain ends it with a sentence instead of a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException):
+            raise
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            raise Failure(
+                f"{error.strerror or type(error).__name__}{place}. Check the folder, or use --state-dir."
+            ) from None
+        except Exception as error:
+            if type(error).__name__ not in _EXPLAINED:
+                raise
+            raise Failure(getattr(error, "message", None) or str(error)) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

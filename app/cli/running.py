@@ -129,6 +129,6 @@ def lasting_token(place: Path, app: str, services: Services) -> str:
             return token
     with suppress(GatewayError):
         services.office.revoke(app)
-    token, _ = services.office.issue(app)
+    token, _ = services.office.issue(app, own=True)
     write_private(place, f"{token}\n".encode())
     return token

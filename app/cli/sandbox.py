@@ -13,7 +13,7 @@ from app.cli.output import MISUSED, TAKEN, Failure, emit, table
 
 
 @click.command()
-@options.port
+@click.option("--port", metavar="N", help="Port; a free one if not given.")
 @options.state_dir
 @options.as_json
 @click.option("--list", "list_faults", is_flag=True, help="List the models that misbehave on request, and end.")
@@ -29,6 +29,7 @@ def command(port: str | None, state_dir: str | None, as_json: bool, list_faults:
     """
     from app.sandbox.faults import listing
     from app.sandbox.server import Sandbox
+    from app.server import holder_of
 
     if list_faults:
         rows = listing()
@@ -45,9 +46,9 @@ def command(port: str | None, state_dir: str | None, as_json: bool, list_faults:
     try:
         sandbox = Sandbox(port=int(port or 0)).start()
     except OSError as error:
-        raise Failure(
-            f"Port {port} cannot be had: {error.strerror}. Choose another, or 0 for a free one.", TAKEN
-        ) from None
+        holder = holder_of(int(port or 0))
+        by = f" by {holder}" if holder else f": {error.strerror}"
+        raise Failure(f"Port {port} is taken{by}. Choose another with --port.", TAKEN) from None
     try:
         if as_json:
             emit({"base_url": sandbox.origin, "pid": os.getpid()})

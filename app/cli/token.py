@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli import options
+from app.cli.client import TOKEN
 from app.cli.output import MISUSED, Failure, emit, table
 from app.core.errors import GatewayError
-from app.core.grants import QUOTA_KINDS, SCOPES
+from app.core.grants import OWNER, QUOTA_KINDS, SCOPES
 
 if TYPE_CHECKING:
     from app.core.grants import Grant
@@ -116,13 +117,24 @@ def revoke(name_or_id: str, state_dir: str | None, as_json: bool) -> None:
       orgate token revoke my-editor
     """
     try:
-        ended = _office(state_dir).revoke(name_or_id)
+        office = _office(state_dir)
+        ended = office.revoke(name_or_id)
+        if OWNER in {grant.app for grant in ended}:
+            _renew_own(office, state_dir)
     except GatewayError as error:
         raise Failure(error.message) from None
     if as_json:
         emit([grant.id for grant in ended])
     else:
         click.echo(f"Revoked {len(ended)} token{'s' if len(ended) > 1 else ''} of {ended[0].app}.")
+
+
+def _renew_own(office: TokenOffice, state_dir: str | None) -> None:
+    """The command line's own token is replaced at once, or the next command could not ask the gateway."""
+    from app.adapters.statefiles import write_private
+
+    token, _ = office.issue(OWNER, own=True)
+    write_private(options.settings(orgate_state_dir=state_dir).folders.state / TOKEN, f"{token}\n".encode())
 
 
 def _office(state_dir: str | None) -> TokenOffice:

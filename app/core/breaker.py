@@ -32,10 +32,9 @@ class Breaker:
     def failed(self, now: float) -> Breaker:
         """The call failed for the model's own fault."""
         failures = self.failures + 1
-        if failures < _FAILURES:
-            return replace(self, failures=failures)
-        rest_s = _FIRST_REST_S if failures == _FAILURES else _REST_S
-        return Breaker(failures, now + rest_s)
+        # An open one has its time already: from its last failure or its last probe, whichever call this one was.
+        opens = failures >= _FAILURES and not self.is_open
+        return Breaker(failures, now + _FIRST_REST_S if opens else self.rests_until)
 
     def answered(self) -> Breaker:
         """The model answered."""

@@ -79,16 +79,18 @@ def next_step(
     `left_s` is what is left of the call's time, `jitter` a random number in 0…1, `resting` the models whose breaker
     is open: they are passed over while another is left.
     """
+    if left_s <= 0:
+        return GiveUp(TimedOut("The call's time is up (X-Orgate-Timeout, ORGATE_TIMEOUT_TOTAL).", code="call_timeout"))
     if not history:
         awake = [model for model in plan.models if model not in resting]
         return Send((awake or plan.models)[0])
     last = history[-1]
-    if left_s <= 0:
-        return GiveUp(TimedOut("The call's time is up (X-Orgate-Timeout, ORGATE_TIMEOUT_TOTAL).", code="call_timeout"))
     if len(history) >= SENDS_PER_CALL:
         return GiveUp(last.error)
     other = _other_model(plan, history, resting)
     wait_s = _wait_before_repeat(plan, history, jitter)
+    if other is not None and last.model in resting and other not in resting:
+        return Send(other)
     if wait_s is not None and wait_s < left_s and wait_s <= (_PATIENCE_WITH_OTHERS_S if other else _PATIENCE_ALONE_S):
         return Send(last.model, wait_s)
     return Send(other) if other is not None else GiveUp(last.error)
@@ -100,7 +102,7 @@ def _wait_before_repeat(plan: Plan, history: tuple[Tried, ...], jitter: float) -
     earlier = [tried for tried in history if tried.model == last.model]
     if len(earlier) >= SENDS_PER_MODEL:
         return None
-    backoff_s = jitter * min(_BACKOFF_MOST_S, _BACKOFF_S * 2.0 ** len(earlier))
+    backoff_s = jitter * min(_BACKOFF_MOST_S, _BACKOFF_S * 2.0 ** (len(earlier) - 1))
     match last.cause:
         case Cause.UNSENT:
             return backoff_s
@@ -115,18 +117,19 @@ def _wait_before_repeat(plan: Plan, history: tuple[Tried, ...], jitter: float) -
 
 
 def _other_model(plan: Plan, history: tuple[Tried, ...], resting: Collection[str]) -> str | None:
-    """The next model of the chain that this failure may lead to."""
-    last = history[-1]
-    if last.cause in (Cause.REQUEST, Cause.KEY, Cause.POLICY, Cause.LEFT):
+    """The next model of the chain that these failures may lead to; what one of them ruled out stays so."""
+    if history[-1].cause in (Cause.REQUEST, Cause.KEY, Cause.POLICY, Cause.LEFT):
         return None
     tried = {each.model for each in history}
     left = [model for model in plan.models if model not in tried]
-    if last.cause is Cause.MONEY:
-        left = [model for model in left if plan.free_of(model)]
-    if last.cause is Cause.DAILY:
-        left = [model for model in left if not plan.free_of(model)]
-    if last.cause is Cause.TOO_LONG:
-        left = [model for model in left if _is_larger(plan, model, last.model)]
+    for each in history:
+        match each.cause:
+            case Cause.MONEY:
+                left = [model for model in left if plan.free_of(model)]
+            case Cause.DAILY:
+                left = [model for model in left if not plan.free_of(model)]
+            case Cause.TOO_LONG:
+                left = [model for model in left if _is_larger(plan, model, each.model)]
     awake = [model for model in left if model not in resting]
     return next(iter(awake or left), None)
 

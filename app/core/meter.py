@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -40,6 +41,8 @@ class Reading:
     error: Json = None
     done: bool = False
     """The stream said [DONE]."""
+    finished: defaultdict[str, bool] = field(default_factory=lambda: defaultdict(bool), compare=False)
+    """Which of the choices, by index, have given their finish_reason."""
     has_content: bool = field(default=False, compare=False)
     """Text, reasoning, a tool call, an image or a refusal has come."""
     progress: int = field(default=0, compare=False)
@@ -48,7 +51,15 @@ class Reading:
     @property
     def whole(self) -> bool:
         """The answer came to its own end; the second finish event or a missing [DONE] does not matter."""
-        return self.error is None and (self.done or self.finish_reason is not None)
+        return self.error is None and (self.done or self.has_finished)
+
+    @property
+    def has_finished(self) -> bool:
+        """Every choice that was begun has given its finish_reason."""
+        return bool(self.finished) and all(self.finished.values())
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
 
 
 class BrokenEvent(ValueError):
@@ -59,8 +70,8 @@ class StreamMeter:
     """
     Meters a chat stream: feed it the bytes that pass, read `reading` at any time.
 
-    The usage may be in any event, the last one counts (never a sum); finish_reason may come twice. Events that only
-    carry text are not parsed.
+    The usage may be in any event, the last one counts (never a sum); finish_reason may come twice. The answer ends
+    when every one of its choices has.
     """
 
     max_event_bytes = 8 * 2**20
@@ -83,22 +94,10 @@ class StreamMeter:
         if data == b"[DONE]":
             self.reading.done = True
             return
-        if self.reading.has_content and not _worth_parsing(data):
-            return
         event = parse(data)
         if not isinstance(event, dict):
             raise BrokenEvent("an event that is not JSON")
         note(self.reading, event)
-
-
-def _worth_parsing(data: bytes) -> bool:
-    return (
-        data[:1] != b"{"
-        or data[-1:] != b"}"
-        or b'"usage"' in data
-        or b'"error"' in data
-        or data.count(b'"finish_reason"') > data.count(b'"finish_reason":null')
-    )
 
 
 def read_plain(body: bytes) -> tuple[Json, Reading]:
@@ -118,7 +117,7 @@ def read_plain(body: bytes) -> tuple[Json, Reading]:
 def parse(data: bytes) -> Json:
     """The JSON value in these bytes with exact decimals, or None when it is none; NaN, which is no JSON, is null."""
     try:
-        return json.loads(data, parse_float=Decimal, parse_constant=lambda _: None)
+        return _DECODER.decode(data.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
 
@@ -133,13 +132,19 @@ def note(reading: Reading, answer: dict[str, Json]) -> None:
     if answer.get("error"):
         reading.error = answer["error"]
     choices = answer.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(choice, dict):
-        reading.finish_reason = _text(choice.get("finish_reason")) or reading.finish_reason
-        said = choice.get("delta") or choice.get("message")
-        reading.has_content |= isinstance(said, dict) and any(said.get(name) for name in _CONTENT)
-        if choice.get("error") or choice.get("finish_reason") == "error":
-            reading.error = reading.error or choice.get("error") or {"message": "The model ended with an error."}
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict):
+            _note_choice(reading, choice)
+
+
+def _note_choice(reading: Reading, choice: dict[str, Json]) -> None:
+    reason = _text(choice.get("finish_reason"))
+    reading.finish_reason = reason or reading.finish_reason
+    reading.finished[str(choice.get("index"))] |= reason is not None
+    said = choice.get("delta") or choice.get("message")
+    reading.has_content |= isinstance(said, dict) and any(said.get(name) for name in _CONTENT)
+    if choice.get("error") or reason == "error":
+        reading.error = reading.error or choice.get("error") or {"message": "The model ended with an error."}
 
 
 def usage_of(usage: dict[str, Json]) -> Usage:

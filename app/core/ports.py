@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,8 +69,13 @@ class Attempt(Protocol):
         """How far it got."""
         ...
 
-    def send(self) -> Answer:
-        """Send the request and wait for the answer's headers; raises GatewayError."""
+    def send(self, on_sent: Callable[[float], None] = ...) -> Answer:
+        """
+        Send the request and wait for the answer's headers; raises GatewayError.
+
+        Once the last byte is out, `on_sent` is told the seconds that the headers may take: a read that is fed byte by
+        byte never times out by itself.
+        """
         ...
 
     def cancel(self) -> None:

@@ -64,7 +64,8 @@ def translate(preferences: Json) -> dict[str, Json] | None:
             raise BadRequest(f"provider.{name} takes {expected}.", param=f"provider.{name}")
     if "quantization" not in preferences:
         return None
-    if preferences.get("quantizations") is not None:
+    old, new = preferences["quantization"], preferences.get("quantizations")
+    if old is not None and new is not None:
         raise BadRequest("provider has both quantization and quantizations; keep one.", param="provider.quantization")
     others = {name: value for name, value in preferences.items() if name not in ("quantization", "quantizations")}
-    return {**others, "quantizations": preferences["quantization"]}
+    return {**others, "quantizations": new if old is None else old}

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from app.core.errors import GatewayError, Json
 from app.core.meter import Reading
+from app.core.redact import redact
 
 
 def error_object(error: GatewayError, *, numeric_code: bool = False) -> dict[str, Json]:
@@ -20,17 +21,28 @@ def error_object(error: GatewayError, *, numeric_code: bool = False) -> dict[str
     metadata = error.metadata
     if numeric_code:
         metadata = {"error_type": error.code, **(metadata or {})}
-    members: dict[str, Json] = {
-        "message": error.message,
-        "type": error.type,
-        "code": error.status if numeric_code else error.code,
-        "param": error.param,
-        "details": error.details,
-        "retry_after": error.retry_after_s,
-        "metadata": metadata,
-        "availability": error.availability,
-    }
+    members: dict[str, Json] = _redacted(
+        {
+            "message": error.message,
+            "type": error.type,
+            "code": error.status if numeric_code else error.code,
+            "param": error.param,
+            "details": error.details,
+            "retry_after": error.retry_after_s,
+            "metadata": metadata,
+            "availability": error.availability,
+        }
+    )
     return {name: value for name, value in members.items() if value is not None or name == "param"}
+
+
+def _redacted(value: Json) -> Json:
+    """An upstream may repeat what it was sent, and that includes the key."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        return {name: _redacted(inner) for name, inner in value.items()}
+    return [_redacted(inner) for inner in value] if isinstance(value, list) else value
 
 
 def error_event(error: GatewayError, reading: Reading, created: int) -> bytes:
@@ -50,12 +62,14 @@ def as_stream(answer: dict[str, Json]) -> bytes:
     """A plain chat answer as the stream that would have said the same."""
     shared: dict[str, Json] = {name: answer.get(name) for name in ("id", "created", "model", "provider")}
     shared["object"] = "chat.completion.chunk"
+    choices = answer["choices"] if isinstance(answer.get("choices"), list) else []
     said: list[Json] = []
     ended: list[Json] = []
-    for position, choice in enumerate(answer["choices"]):
-        message = dict(choice.get("message") or {})
-        if message.get("tool_calls"):
-            message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(message["tool_calls"])]
+    for position, choice in enumerate(each for each in choices if isinstance(each, dict)):
+        message = dict(choice["message"]) if isinstance(choice.get("message"), dict) else {}
+        calls = message.get("tool_calls")
+        if isinstance(calls, list):
+            message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(calls) if isinstance(call, dict)]
         said.append({"index": position, "delta": message, "finish_reason": None})
         ended.append({"index": position, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
     last = {**shared, "choices": ended, **({"usage": answer["usage"]} if answer.get("usage") else {})}

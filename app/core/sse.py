@@ -12,6 +12,17 @@ def split(stream: bytes) -> tuple[bytes, bytes]:
     return stream[:end], stream[end:]
 
 
+def head(stream: bytes, events: int) -> bytes:
+    """The bytes up to and with the blank line that ends the nth event; these are whole events."""
+    decoder, end = SseDecoder(), 0
+    while events > 0 and end < len(stream):
+        ends = [at for mark in (b"\n\n", b"\n\r\n", b"\r\r") if (at := stream.find(mark, end) + len(mark)) > end + 1]
+        following = min(ends, default=len(stream))
+        events -= len(decoder.feed(stream[end:following]))
+        end = following
+    return stream[:end]
+
+
 class SseDecoder:
     """
     Turns the bytes of an event stream, cut anywhere, into the data of its events.

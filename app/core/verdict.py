@@ -17,7 +17,9 @@ _MODEL_CODES = {
     "privacy_restricted",
     "constraint_filtered",
     "free_variant_ended",
+    "wrong_endpoint",
 }
+_REQUEST = {400, 413, 422}
 _NEVER_REACHED = {521, 522, 523, 525, 526}
 _WAIT = {429, 503, 529}
 _ONCE = {408, 500, 502}
@@ -31,6 +33,8 @@ def of_refusal(status: int, error: GatewayError, *, worded: bool) -> Cause:
     """
     if not worded:
         return _of_bare_status(status)
+    if error.code in _POLICY_TYPES:
+        return Cause.POLICY
     metadata = error.metadata or {}
     if status == 402:
         return Cause.BUSY if metadata.get("reason") == "in_flight_budget_exhausted" else Cause.MONEY
@@ -44,9 +48,7 @@ def of_refusal(status: int, error: GatewayError, *, worded: bool) -> Cause:
         return Cause.KEY
     if status == 403:
         return _of_forbidden(metadata)
-    if status in (404, 504):
-        return Cause.MODEL
-    return _of_bad_request(error, metadata)
+    return _of_bad_request(error, metadata) if status in _REQUEST else Cause.MODEL
 
 
 def of_failure(error: GatewayError, phase: Phase) -> Cause:
@@ -73,23 +75,20 @@ def _of_bare_status(status: int) -> Cause:
         return Cause.UNSENT
     if status == 401:
         return Cause.KEY
-    if status in (400, 413, 422) or 300 <= status < 400:
+    if status in _REQUEST or 300 <= status < 400:
         return Cause.REQUEST
     return Cause.LOST
 
 
 def _of_forbidden(metadata: dict[str, Json]) -> Cause:
-    if metadata.get("error_type") in _POLICY_TYPES or metadata.keys() & _POLICY_MARKS:
+    if metadata.keys() & _POLICY_MARKS:
         return Cause.POLICY
     return Cause.MONEY if "limit_source" in metadata else Cause.MODEL
 
 
 def _of_bad_request(error: GatewayError, metadata: dict[str, Json]) -> Cause:
-    if metadata.get("error_type") in _POLICY_TYPES:
-        return Cause.POLICY
     # OpenRouter tried this model's endpoints one by one: it is the model that the prompt does not fit.
-    if metadata.get("error_type") in _TOO_LONG_TYPES or "previous_errors" in metadata:
+    if error.code in _TOO_LONG_TYPES or "previous_errors" in metadata:
         return Cause.TOO_LONG
-    if (error.availability or {}).get("code") in _MODEL_CODES:
-        return Cause.MODEL
-    return Cause.REQUEST
+    unavailable = (error.availability or {}).get("code")
+    return Cause.MODEL if isinstance(unavailable, str) and unavailable in _MODEL_CODES else Cause.REQUEST

@@ -46,7 +46,8 @@ def answer(request: Request, backend: Backend, outlet: Outlet) -> None:
 
 
 def _openrouter(request: Request, backend: Backend, outlet: Outlet) -> None:
-    route = request.path.removeprefix(BASE) if request.path.startswith(BASE + "/") else ""
+    # The address may be given with or without /api/v1; OpenRouter itself answers below it only.
+    route = request.path.removeprefix(BASE)
     if request.method == "POST" and route == "/chat/completions":
         key = _key(request, backend)
         chat.complete(request.body, key, backend, outlet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Breakers:
             if counts_against_model(tried.cause):
                 self._models[tried.model] = self._models.get(tried.model, Breaker()).failed(now)
             if tried.cause is Cause.KEY or (tried.cause is Cause.MONEY and (remaining is None or remaining <= 0)):
-                self._shut = _Shut(tried.error, tried.cause, (key_id, remaining), now + _PROBE_S)
+                self._shut = _Shut(copy.copy(tried.error), tried.cause, (key_id, remaining), now + _PROBE_S)
 
     def closed_door(self, key_id: str, remaining: int | None, *, free: bool) -> GatewayError | None:
         """
@@ -73,7 +74,7 @@ class Breakers:
             if shut is None or shut.circumstances != (key_id, remaining) or (free and shut.cause is Cause.MONEY):
                 return None
             if now < shut.probe_at:
-                return shut.error
+                return copy.copy(shut.error)
             self._shut = _Shut(shut.error, shut.cause, shut.circumstances, now + _PROBE_S)
             return None
 

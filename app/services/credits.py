@@ -21,6 +21,7 @@ _HEAVY_SHARE = 100
 """Spending more than one part in this many of the rest makes the figures too old to show."""
 
 _HEAVY_AMOUNT = NANO // 2
+_MOST_SPENDINGS = 10_000
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Credits:
         self._low_marks = low_marks
         self._low_told: int | None = None
         self._spent: deque[tuple[float, int]] = deque()
+        self._spent_sum = 0
         self._spent_lock = threading.Lock()
         self.kept = Kept(self._cache_name, self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
 
@@ -73,6 +75,11 @@ class Credits:
         """Take note that a call cost this many nano-dollars; heavy use has the figures fetched again."""
         with self._spent_lock:
             self._spent.append((self._clock.now(), amount))
+            self._spent_sum += amount
+            if len(self._spent) > _MOST_SPENDINGS:
+                # Without figures from OpenRouter nothing is ever taken off: the two oldest become one.
+                (_, first), (at, second) = self._spent.popleft(), self._spent.popleft()
+                self._spent.appendleft((at, first + second))
         value = self.kept.peek()
         if value is None:
             return
@@ -99,8 +106,8 @@ class Credits:
     def _spent_since(self, fetched_at: float) -> int:
         with self._spent_lock:
             while self._spent and self._spent[0][0] < fetched_at:
-                self._spent.popleft()
-            return sum(amount for _, amount in self._spent)
+                self._spent_sum -= self._spent.popleft()[1]
+            return self._spent_sum
 
     def _fetch(self) -> bytes:
         key = self._vault.key()

@@ -50,7 +50,7 @@ class HealthCheck:
             return Health(False, False, False, False, f"OpenRouter cannot be asked; the {what} is out of date.")
         return Health(
             credits=not balance.figures.exhausted,
-            models=models.count > 0,
+            models=models.listing.count > 0,
             credits_cached=_is_fresh(self._credits.kept),
             models_cached=_is_fresh(self._models.kept),
         )

@@ -81,7 +81,7 @@ class Kept:
                 self.refresh()
             return value
         failure = self._recent_failure()
-        if failure is None or force:
+        if failure is None or (force and self._may_force()):
             failure = self._wait(self._start(), max_wait_s)
         if failure is not None and (value is None or failure.status == 401):
             raise failure
@@ -101,8 +101,8 @@ class Kept:
         return Dated(body, fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s)
 
     def refresh(self) -> None:
-        """Fetch in the background unless that is under way or just failed."""
-        if self._recent_failure() is None:
+        """Fetch in the background unless that is under way, was done within a second, or just failed."""
+        if self._recent_failure() is None and self._may_force():
             self._start()
 
     def _may_force(self) -> bool:

@@ -24,8 +24,6 @@ class Listing:
 
     body: bytes
     count: int
-    stale: bool
-    age_s: float
 
     @cached_property
     def etag(self) -> str:
@@ -36,6 +34,15 @@ class Listing:
     def gzipped(self) -> bytes:
         """The body, compressed."""
         return gzip.compress(self.body, 5, mtime=0)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A list of models as of now."""
+
+    listing: Listing
+    stale: bool
+    age_s: float
 
 
 class Models:
@@ -60,19 +67,19 @@ class Models:
         self._listings: dict[Query, Listing] = {}
         self.kept = Kept(lambda: "models", self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
 
-    def get(self, query: Query, *, force: bool = False, max_wait_s: float = 90.0) -> Listing:
+    def get(self, query: Query, *, force: bool = False, max_wait_s: float = 90.0) -> Shown:
         """The models that match, as upstream describes them; raises GatewayError when they were never loaded."""
         value = self.kept.get(force=force, max_wait_s=max_wait_s)
         with self._lock:
             models = self._decode(value)
             listing = self._listings.get(query)
-            if listing is None or listing.stale != value.stale:
+            if listing is None:
                 listing = self._list(query, value, models)
                 # A few queries are asked again and again (a picker, an editor at start); others come once.
                 if len(self._listings) >= 16:
                     self._listings.clear()
                 self._listings[query] = listing
-        return listing
+        return Shown(listing, value.stale, value.age_s)
 
     def context_of(self, model: str) -> int | None:
         """How many tokens a model takes, by the catalogue at hand, without asking anybody; None when not known."""
@@ -95,9 +102,9 @@ class Models:
 
     def _list(self, query: Query, value: Dated, models: list[Model]) -> Listing:
         if query == Query() and not self._only:
-            return Listing(value.body, len(models), value.stale, value.age_s)
+            return Listing(value.body, len(models))
         chosen = catalogue.select(models, query)
-        return Listing(dump({"data": chosen}), len(chosen), value.stale, value.age_s)
+        return Listing(dump({"data": chosen}), len(chosen))
 
     def _fetch(self) -> bytes:
         # The catalogue is public: the key stays at home.

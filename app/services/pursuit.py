@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from app.core.meter import BrokenEvent, Reading, StreamMeter, parse, read_plain
 from app.core.ports import Answer, Attempt, Clock, Events, Upstream, Vault
 from app.core.refusals import from_error, refusal, status_of
 from app.core.shapes import as_stream, dump
-from app.core.sse import split
+from app.core.sse import head, split
 from app.services.breakers import Breakers
 from app.services.credits import Credits
 from app.services.run import Run
 from app.services.turnstile import Turnstile
+
+PLAIN_S = 600.0
+"""So long a plain answer may take once its headers are there, unless the app wishes otherwise."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,8 @@ class Pursuit:
             )
             if not isinstance(step, Send):
                 raise self._final(step.error, run)
-            run.wait(step.wait_s)
             try:
+                run.wait(step.wait_s)
                 self._turnstile.enter(call.grant, call.wishes.queue_s, run.wait)
             except GatewayError as error:
                 raise self._final(error, run) if run.history else error from None
@@ -128,7 +132,7 @@ class Pursuit:
     def _note(self, run: Run, tried: Tried, key_id: str) -> None:
         run.history = (*run.history, tried)
         if tried.cause is Cause.LEFT:
-            raise tried.error
+            raise self._final(tried.error, run)
         if isinstance(tried.error, InsufficientCredits) and tried.cause is Cause.MONEY:
             self._credits.doubtful()
         self._breakers.failed(tried, key_id, self._credits.remaining())
@@ -137,12 +141,14 @@ class Pursuit:
     def _read(self, run: Run, attempt: Attempt) -> Success:
         """The answer to one attempt, up to its first content; raises _Failure."""
         with self._failures(run, attempt):
-            answer = attempt.send()
+            answer = attempt.send(lambda headers_s: run.expect(headers_s, "outcome_unknown"))
             run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
             if answer.status != 200:
                 body = answer.read()
                 raise self._refused(answer, body)
             if not run.call.stream:
+                # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
+                run.expect(run.call.wishes.first_content_s or PLAIN_S, "outcome_unknown")
                 return self._plain(run, answer)
             run.expect(run.clocks.first_content, "upstream_silent")
             return self._opened(run, answer)
@@ -176,6 +182,8 @@ class Pursuit:
             raise _Failure(Cause.LOST, error)
         if not choices:
             raise _Failure(Cause.EMPTY, _no_answer("empty_answer", "The model gave no answer: no choices.", run))
+        if run.call.plan.is_chain and not run.reading.has_content:
+            raise _Failure(Cause.EMPTY, _no_answer("empty_answer", "The model's answer is empty.", run))
         return Plain(body)
 
     def _opened(self, run: Run, answer: Answer) -> Opened:
@@ -273,11 +281,19 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
     for chunk in opened.answer.chunks():
         # Half an event is of no use to anyone, and after it no error event could be read.
         whole, held = split(opened.held + chunk if opened.held else chunk)
+        before = reading.progress
         try:
             opened.meter.feed(chunk)
         except BrokenEvent as error:
+            good = head(whole, reading.progress - before - 1)
+            if good:
+                yield good
             raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
         opened.held = held
+        if reading.error is not None:
+            # It ends the answer: no [DONE] may follow that would make it look whole.
+            yield _DONE.split(whole)[0]
+            return
         if whole:
             yield whole
         if opened.meter.reading.done:
@@ -286,13 +302,17 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
         if reading.progress != seen:
             seen = reading.progress
             # After its finish_reason only the usage and [DONE] can follow, and they follow at once.
-            run.expect(_LAST_WORDS_S if reading.finish_reason else run.clocks.idle, "upstream_stalled")
+            run.expect(_LAST_WORDS_S if reading.has_finished else run.clocks.idle, "upstream_stalled")
     if opened.held:
-        opened.meter.feed(b"\n\n")
+        try:
+            opened.meter.feed(b"\n\n")
+        except BrokenEvent as error:
+            raise broken_off(run) from error
         yield opened.held + b"\n\n"
 
 
 _LAST_WORDS_S = 2.0
+_DONE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
 
 
 def broken_off(run: Run) -> GatewayError:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 
 from app.core.errors import BadRequest, NotFound
-from app.core.grants import APP_NAME, QUOTA_KINDS, SCOPES, Grant
+from app.core.grants import APP_NAME, OWNER, QUOTA_KINDS, SCOPES, Grant
 from app.core.ports import Clock, Tokens
 from app.core.wishes import read as read_wishes
 
@@ -29,13 +29,16 @@ class TokenOffice:
         days: int = LONGEST_DAYS,
         quotas: Mapping[str, str] | None = None,
         wishes: Mapping[str, str] | None = None,
+        own: bool = False,
     ) -> tuple[str, Grant]:
-        """A new token for an app, and its grant; raises BadRequest. `quotas` and `wishes` are its own, by name."""
+        """A new token for an app, and its grant; raises BadRequest. `own` is for orgate's own tools."""
         if not APP_NAME.fullmatch(app):
             raise BadRequest(
                 "A name has 1 to 64 letters, digits, spaces, dots, dashes or underscores, the first a letter or digit.",
                 param="name",
             )
+        if app == OWNER and not own:
+            raise BadRequest(f"{OWNER} is the name of orgate's own tools; choose another.", param="name")
         unknown = sorted(set(scopes) - set(SCOPES)) + sorted(set(quotas or ()) - set(QUOTA_KINDS))
         if unknown:
             raise BadRequest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import flask
 
 from app.core.catalogue import Query
-from app.services.models import Listing
+from app.services.models import Shown
 from app.web import quotas
 from app.web.state import services
 
@@ -23,15 +23,16 @@ def models() -> flask.Response:
     return _response(services().models.get(Query.parse(arguments), force=force))
 
 
-def _response(listing: Listing) -> flask.Response:
+def _response(shown: Shown) -> flask.Response:
+    listing = shown.listing
     gzipped = len(listing.body) > _SMALL and flask.request.accept_encodings["gzip"] > 0
     response = flask.Response(content_type="application/json")
     # The same list compressed is another representation and has a tag of its own (RFC 9110 §8.8.3).
     response.set_etag(f"{listing.etag}-gzip" if gzipped else listing.etag)
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Vary"] = "Accept-Encoding"
-    response.headers["Age"] = str(int(listing.age_s))
-    if listing.stale:
+    response.headers["Age"] = str(int(shown.age_s))
+    if shown.stale:
         response.headers["x-orgate-stale"] = "true"
     response.make_conditional(flask.request)
     if response.status_code != 304:

@@ -15,7 +15,7 @@ class WaitressPeer:
 
     def __init__(self, channel: Any) -> None:  # waitress has no types of its own
         self._channel = channel
-        self._waiting: tuple[int, float] | None = None
+        self._waiting: tuple[float, float] | None = None
 
     def left(self) -> bool:
         """It has closed the connection."""
@@ -23,13 +23,14 @@ class WaitressPeer:
 
     def stalled(self) -> bool:
         """It has taken nothing for a minute although something waits for it."""
-        waiting = self._channel.total_outbufs_len
-        if not waiting:
+        if not self._channel.total_outbufs_len:
             self._waiting = None
             return False
         now = time.monotonic()
-        if self._waiting is None or self._waiting[0] != waiting:
-            self._waiting = (waiting, now)
+        # What waits may grow while nothing is taken; this mark moves only when bytes do.
+        moved = self._channel.last_activity
+        if self._waiting is None or self._waiting[0] != moved:
+            self._waiting = (moved, now)
         return now - self._waiting[1] > _STALLED_S
 
     def cut(self) -> None:

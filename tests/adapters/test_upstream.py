@@ -3,7 +3,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -275,3 +275,62 @@ def test_every_foreign_error_is_mapped(kind: type[Exception]) -> None:
         raise error
 
     assert KEY not in caught.value.message
+
+
+def test_interim_answer() -> None:
+    """After an interim 1xx the final answer is still to come: nobody else ever gets that connection."""
+    more = threading.Event()
+
+    def early(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        more.wait(5)
+        with suppress(OSError):
+            connection.sendall(OK.replace(b"{}", b"[]"))
+
+    with peer(early, answering(OK)) as url:
+        upstream = HttpUpstream(url, timeouts=FAST)
+        first = upstream.post("/a", b"{}", {}, key=KEY, stream=False).send()
+        more.set()
+
+        second = upstream.post("/b", b"{}", {}, key=KEY, stream=False).send().read()
+
+    assert (103, b"{}") == (first.status, second)
+
+
+def test_slow_upload() -> None:
+    """A large body may take longer than the time to connect."""
+    body = b"x" * 20_000_000
+    seen: list[int] = []
+
+    def slow(connection: socket.socket) -> None:
+        threading.Event().wait(0.5)
+        seen.append(len(read_request(connection).partition(b"\r\n\r\n")[2]))
+        connection.sendall(OK)
+
+    quick = Timeouts(connect=0.2, headers_stream=10, headers_plain=10)
+    with peer(slow) as url:
+        status = HttpUpstream(url, timeouts=quick).post("/a", body, {}, key=KEY, stream=False).send().status
+
+    assert (200, [len(body)]) == (status, seen)
+
+
+def test_cancel_when_the_peer_will_close() -> None:
+    """An answer that ends with its connection can be cancelled like any other."""
+    asked = threading.Event()
+
+    def closing_later(connection: socket.socket) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nab")
+        asked.set()
+        connection.recv(1)
+
+    with peer(closing_later) as url:
+        attempt = post(url, timeouts=Timeouts(headers_stream=30, read=30))
+        chunks = attempt.send().chunks()
+        first = next(chunks)
+        threading.Thread(target=lambda: (asked.wait(5), attempt.cancel())).start()
+        with pytest.raises(GatewayError) as caught:
+            next(chunks)
+
+    assert (b"ab", "cancelled") == (first, caught.value.code)

@@ -416,3 +416,66 @@ def test_noise(chunks: list[bytes]) -> None:
 def test_parse(data: bytes, value: object) -> None:
     """JSON is read with exact decimals, and what is none is None."""
     assert value == parse(data)
+
+
+@pytest.mark.parametrize(
+    ("said", "has_content"),
+    [
+        pytest.param({"content": "Hi"}, True, id="text"),
+        pytest.param({"content": " "}, True, id="white space"),
+        pytest.param({"content": ["part"]}, True, id="parts"),
+        pytest.param({"content": None, "reasoning": "Hm"}, True, id="reasoning"),
+        pytest.param({"content": "", "reasoning_content": "Hm"}, True, id="reasoning, other name"),
+        pytest.param({"tool_calls": [{"index": 0}]}, True, id="tool call"),
+        pytest.param({"function_call": {"name": "f"}}, True, id="function call"),
+        pytest.param({"refusal": "No."}, True, id="refusal"),
+        pytest.param({"images": [{}]}, True, id="image"),
+        pytest.param({"audio": {"id": "a"}}, True, id="audio"),
+        pytest.param({"role": "assistant", "content": ""}, False, id="role"),
+        pytest.param({"content": None, "reasoning": "", "tool_calls": [], "refusal": None}, False, id="empty members"),
+        pytest.param({"annotations": [{}]}, False, id="annotations"),
+        pytest.param({}, False, id="nothing"),
+        pytest.param("text", False, id="no object"),
+        pytest.param(None, False, id="null"),
+    ],
+)
+@pytest.mark.parametrize("place", ["delta", "message"])
+def test_has_content(place: str, said: object, has_content: bool) -> None:
+    """Content is anything a model can say, in a stream or in a plain answer; a role alone is none."""
+    event = json.dumps({"choices": [{"index": 0, place: said}]}).encode()
+
+    assert has_content == meter(b"data: " + event + b"\n\n").has_content
+    assert has_content == read_plain(event)[1].has_content
+
+
+def test_content_stays() -> None:
+    """Content that has come is not forgotten when nothing more follows."""
+    assert meter(FIRST, STOP, usage(cost=1), DONE).has_content
+    assert not meter(STOP, usage(cost=1), DONE).has_content
+
+
+@pytest.mark.parametrize("name", sorted(STREAMS.keys() - {"chat_stream_inband_error"}))
+def test_recorded_content(name: str) -> None:
+    """Every recorded answer has content, and it does not come with the comments before it."""
+    head, _, _ = recorded(name).partition(b"data:")
+
+    assert meter(recorded(name)).has_content
+    assert not meter(head).has_content
+
+
+@pytest.mark.parametrize(
+    ("chunks", "progress"),
+    [
+        pytest.param([], 0, id="nothing"),
+        pytest.param([b": OPENROUTER PROCESSING\n\n"] * 50, 0, id="comments"),
+        pytest.param([b"event: ping\n\n", b"id: 5\n\n", b"retry: 9\n\n", b"\n\n"], 0, id="other fields"),
+        pytest.param([FIRST[:-1]], 0, id="unfinished event"),
+        pytest.param([FIRST[:9], FIRST[9:]], 1, id="event in two pieces"),
+        pytest.param([FIRST * 3, b": still there\n\n", FIRST], 4, id="events and comments"),
+        pytest.param([FIRST, STOP, DONE], 3, id="to the end"),
+        pytest.param([FIRST, STOP, DONE, FIRST], 3, id="beyond the end"),
+    ],
+)
+def test_progress(chunks: list[bytes], progress: int) -> None:
+    """Events are progress; comments, which also come from dead streams, are none."""
+    assert progress == meter(*chunks).progress

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import BadRequest, GatewayError, RateLimited, UpstreamFailed
-from app.core.meter import Reading, StreamMeter
-from app.core.shapes import dump, error_event, error_object
+from app.core.meter import Reading, StreamMeter, read_plain
+from app.core.shapes import as_stream, dump, error_event, error_object
+from app.core.sse import SseDecoder
 from tests.core.quick import quick
+
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
 
 def test_error_object() -> None:
@@ -120,3 +125,94 @@ def test_dump_of_what_is_no_json() -> None:
     """A value that has no place in JSON is a mistake of ours and is not hidden."""
     with pytest.raises(TypeError, match="set"):
         dump({1})
+
+
+PLAIN: dict[str, Any] = {
+    "id": "gen-1",
+    "object": "chat.completion",
+    "created": 1_790_000_000,
+    "model": "a/b",
+    "provider": "P",
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "Hi", "refusal": None}, "finish_reason": "length"}
+    ],
+    "usage": {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "cost": Decimal("0.000081")},
+}
+
+
+def events_of(stream: bytes) -> list[Any]:
+    """The JSON events of a stream that says [DONE] at its end."""
+    *events, done = SseDecoder().feed(stream)
+    assert done == b"[DONE]"
+    return [json.loads(event) for event in events]
+
+
+def test_as_stream() -> None:
+    """A plain answer becomes what was said, how it ended with its usage, and [DONE]."""
+    shared = {
+        "id": "gen-1",
+        "object": "chat.completion.chunk",
+        "created": 1_790_000_000,
+        "model": "a/b",
+        "provider": "P",
+    }
+    said = {"index": 0, "delta": {"role": "assistant", "content": "Hi", "refusal": None}, "finish_reason": None}
+    ended = {"index": 0, "delta": {}, "finish_reason": "length"}
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "cost": 0.000081}
+
+    assert [{**shared, "choices": [said]}, {**shared, "choices": [ended], "usage": usage}] == events_of(
+        as_stream(PLAIN)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("chat_*.json.txt")))
+def test_recorded_answer_as_stream(name: str) -> None:
+    """A recorded plain answer says of itself as a stream what it said before, and is whole."""
+    answer, reading = read_plain((SAMPLES / name).read_bytes())
+    meter = StreamMeter()
+    meter.feed(as_stream(answer))
+
+    assert replace(reading, done=True) == meter.reading
+    assert (True, reading.has_content) == (meter.reading.whole, meter.reading.has_content)
+
+
+def test_tool_calls_as_stream() -> None:
+    """Tool calls are numbered, as clients that gather them from a stream expect."""
+    calls: list[dict[str, Any]] = [{"id": "c1", "function": {"name": "f", "arguments": "{}"}}, {"id": "c2"}]
+    message = {"content": None, "tool_calls": calls}
+    stream = as_stream({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+
+    assert [{"index": 0, **calls[0]}, {"index": 1, **calls[1]}] == events_of(stream)[0]["choices"][0]["delta"][
+        "tool_calls"
+    ]
+    assert {"content": None, "tool_calls": calls} == message
+
+
+def test_several_choices_as_stream() -> None:
+    """Each choice keeps its place and its own end."""
+    choices = [{"message": {"content": text}, "finish_reason": end} for text, end in (("a", "stop"), ("b", "length"))]
+    first, last = events_of(as_stream({"choices": choices}))
+
+    assert [(0, "a"), (1, "b")] == [(choice["index"], choice["delta"]["content"]) for choice in first["choices"]]
+    assert [(0, "stop"), (1, "length")] == [(choice["index"], choice["finish_reason"]) for choice in last["choices"]]
+    assert "usage" not in last
+
+
+ODD: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["message", "tool_calls", "finish_reason"]), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@given(ODD)
+@quick
+def test_odd_answer_as_stream(choices: Any) -> None:
+    """Whatever stands under choices, its stream is one that a meter reads to its end."""
+    meter = StreamMeter()
+    meter.feed(as_stream({"choices": choices}))
+
+    assert meter.reading.done

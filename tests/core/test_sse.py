@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 
-from app.core.sse import SseDecoder, split
+from app.core.sse import SseDecoder, head, split
 from tests.core.quick import cut, cuts, quick
 
 LINE_ENDS = (b"\n", b"\r", b"\r\n")
@@ -167,3 +167,14 @@ def test_split_as_a_stream_arrives(stream: bytes, where: list[float]) -> None:
         assert known == decode(piece)
 
     assert stream == b"".join(pieces) + held
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [(0, b""), (1, b": c\n\ndata: 1\n\n"), (2, b": c\n\ndata: 1\n\ndata: 2\r\n\r\n"), (9, None)],
+)
+def test_head(events: int, expected: bytes | None) -> None:
+    """The head of a stream ends with its nth event, whatever the line ends and the comments between."""
+    stream = b": c\n\ndata: 1\n\ndata: 2\r\n\r\ndata: 3\r\r"
+
+    assert (stream if expected is None else expected) == head(stream, events)

@@ -48,7 +48,7 @@ def test_chain_that_fails(gateway: Gateway) -> None:
 
 def test_story_is_the_apps_own(gateway: Gateway) -> None:
     """An app can ask for its own calls, not for those of another; the owner's tools can for all."""
-    mine, other, owner = gateway.token("mine"), gateway.token("other"), gateway.token("orgate")
+    mine, other, owner = gateway.token("mine"), gateway.token("other"), gateway.token("orgate", own=True)
     call_id = gateway.chat(token=mine).headers["x-orgate-call-id"]
 
     statuses = [gateway.get(f"/calls/{call_id}", token=token).status_code for token in (mine, other, owner)]

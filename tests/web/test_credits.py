@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.sandbox import Sandbox
+from app.services import kept
 from tests.gateway import Gateway
 from tests.upstream import ScriptedUpstream
 
@@ -73,8 +74,11 @@ def test_force(gateway: Gateway, sandbox: Sandbox) -> None:
     assert 2 >= sum(entry["path"].endswith("/credits") for entry in sandbox.log())
 
 
-def test_a_failure_is_never_cached(scripted: Gateway, upstream: ScriptedUpstream) -> None:
+def test_a_failure_is_never_cached(
+    scripted: Gateway, upstream: ScriptedUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A 502 is told as it is and forgotten: the next good answer is shown as soon as OpenRouter is asked again."""
+    monkeypatch.setattr(kept, "_FORCE_PAUSE_S", 0.0)
     upstream.give("/credits", 502, "<html>bad gateway</html>")
     failed = scripted.get("/credits")
     upstream.give("/credits", 200, {"data": {"total_credits": 100.5, "total_usage": 25.75}})

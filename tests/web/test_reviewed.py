@@ -1,0 +1,138 @@
+"""What a careful user found: each was wrong once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import server
+from app.core.sse import SseDecoder
+from app.sandbox import Sandbox
+from tests.gateway import KEY, Gateway
+from tests.upstream import ScriptedUpstream
+
+ROOT = Path(__file__).parents[2]
+
+
+def _event(index: int = 0, content: str = "", finish: str | None = None) -> str:
+    choice = {"index": index, "delta": {"content": content}, "finish_reason": finish}
+    return f"data: {json.dumps({'id': 'gen-1', 'model': 'm', 'choices': [choice]})}\n\n"
+
+
+def _played(gateway: Gateway, body: str) -> list[Any]:
+    play = {"status": 200, "headers": {"Content-Type": "text/event-stream"}, "body": body}
+    data = SseDecoder().feed(gateway.chat("sandbox/ok", stream=True, sandbox=play).content)
+    return [one if one == b"[DONE]" else json.loads(one) for one in data]
+
+
+def test_every_choice_must_end(gateway: Gateway) -> None:
+    """With n=2 an answer is whole when both choices have ended, not when the first has."""
+    half = _event(0, "a") + _event(1, "b") + _event(0, finish="stop")
+
+    cut = _played(gateway, half)
+    whole = _played(gateway, half + _event(1, finish="stop"))
+
+    assert "error" in cut[-1]
+    assert b"[DONE]" == whole[-1]
+
+
+def test_no_event_passes_that_is_not_json(gateway: Gateway) -> None:
+    """An answer with an event that is not JSON fails, however well it goes on."""
+    body = _event(content="a") + "data: {not json}\n\n" + _event(finish="stop")
+    play = {"status": 200, "headers": {"Content-Type": "text/event-stream"}, "body": body}
+
+    reply = gateway.chat("sandbox/ok", stream=True, sandbox=play)
+
+    assert "[DONE]" not in reply.text
+    assert "not JSON" in reply.text
+
+
+def test_upstream_that_repeats_the_key(make_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> None:
+    """A key that OpenRouter's error repeats does not reach the app."""
+    told = {"error": {"code": 400, "message": f"bad: Bearer {KEY}", "metadata": {"raw": [{"authorization": KEY}]}}}
+    upstream.give("/chat/completions", 400, told)
+    gateway = make_gateway(openrouter_base_url=upstream.url, openrouter_background_refresh="false")
+
+    reply = gateway.chat()
+
+    assert 400 == reply.status_code
+    assert KEY not in reply.text
+
+
+def test_health_waits_for_nobody(make_gateway: Callable[..., Gateway], upstream: ScriptedUpstream) -> None:
+    """However many requests wait for a hanging OpenRouter, /healthz answers."""
+    upstream.gate.clear()
+    gateway = make_gateway(openrouter_base_url=upstream.url, openrouter_background_refresh="false")
+    token = gateway.token()
+    with ThreadPoolExecutor(12) as pool:
+        waiting = [pool.submit(gateway.get, "/credits", token=token) for _ in range(12)]
+        upstream.arrived.acquire(timeout=5)
+
+        alive = gateway.request("GET", "/healthz", token=None)
+
+        hanging = [one for one in waiting if not one.done()]
+        upstream.gate.set()
+
+    assert 204 == alive.status_code
+    assert 12 == len(hanging)
+
+
+def test_half_sent_requests(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection whose request does not come to its end is closed."""
+    monkeypatch.setattr(server, "_REQUEST_S", 0.1)
+    with closing(socket.create_connection(("127.0.0.1", gateway.port), timeout=10)) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: loc")
+
+        assert b"" == connection.recv(1)
+
+
+@pytest.mark.parametrize("name", ["tokens.json", "secret"])
+def test_broken_state(gateway: Gateway, name: str) -> None:
+    """A state file that was spoiled is told as such, lets nobody in, and is not replaced."""
+    token = gateway.token()
+    (gateway.folder / name).write_text("spoiled")
+    gateway.services.tokens._secret = b""  # type: ignore[attr-defined]  # as after a restart
+
+    reply = gateway.get("/models", token=token)
+
+    assert 503 == reply.status_code
+    assert name.partition(".")[0] in reply.json()["error"]["message"]
+    assert "spoiled" == (gateway.folder / name).read_text()
+
+
+def test_name_of_its_own_tools(gateway: Gateway) -> None:
+    """No program can be given the name of orgate's own tools."""
+    with pytest.raises(Exception, match="own tools"):
+        gateway.token("orgate")
+
+
+def test_other_loopback_address(make_gateway: Callable[..., Gateway]) -> None:
+    """A gateway answers to the address it was told to listen on."""
+    gateway = make_gateway(orgate_host="127.0.0.2")
+
+    assert 204 == gateway.request("GET", "/healthz", token=None).status_code
+    assert "127.0.0.2" in gateway.base_url
+
+
+def test_any_wsgi_server(sandbox: Sandbox, tmp_path: Path) -> None:
+    """wsgi.py is the whole gateway for any server, with redacted logs."""
+    script = (
+        "import wsgi, werkzeug.test as t; c = t.Client(wsgi.application); "
+        "r = c.get('/v1/health', headers={'Host': 'localhost'}); print(r.status_code, r.get_json()['status'])"
+    )
+    environment = {"OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": sandbox.url, "ORGATE_STATE_DIR": str(tmp_path)}
+
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=30, check=True)
+
+    assert "200 healthy" == ended.stdout.strip()
+    assert '"credits.status"' in ended.stderr
