@@ -58,11 +58,13 @@ class Lanes(ThreadedTaskDispatcher):
     def add_task(self, channel: Any) -> None:  # waitress's channel has no types
         """Run the channel's oldest request soon."""
         request = channel.requests[0]
-        if request.command == "POST":
+        # A head that cannot be parsed has neither; waitress answers it with its own 400.
+        command, path = getattr(request, "command", ""), getattr(request, "path", "")
+        if command == "POST":
             lane = self._calls
         else:
             # Others of the short requests may wait for OpenRouter; whether the gateway is well must not wait for them.
-            lane = self._health if request.path.endswith(("/health", "/healthz")) else self._quick
+            lane = self._health if path.endswith(("/health", "/healthz")) else self._quick
         lane.add(channel.service)
 
     def set_thread_count(self, count: int) -> None:

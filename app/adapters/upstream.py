@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -210,6 +211,10 @@ class HttpAttempt:
                 response = self._upstream._send(self._request, self._headers_s)
         finally:
             _active.attempt = None
+        if self.cancelled:
+            # Its socket was shut meanwhile: what was read may end in the middle and not show it.
+            response.close()
+            raise _cancelled()
         self.phase = Phase.HEADERS
         return HttpAnswer(self, response, self._upstream._timeouts)
 
@@ -255,6 +260,8 @@ class HttpAnswer:
         while True:
             with mapped(self._attempt):
                 chunk: bytes = self._raw.read1(_CHUNK, decode_content=True)
+            if self._attempt.cancelled:
+                raise _cancelled()
             if not chunk:
                 return
             yield chunk
@@ -296,9 +303,6 @@ def mapped(attempt: HttpAttempt) -> Iterator[None]:
     """Turn what requests, urllib3, http.client and the socket raise into a GatewayError, by the phase reached."""
     try:
         yield
-        if attempt.cancelled:
-            # Its socket was shut meanwhile: what was read may end in the middle and not show it.
-            raise _cancelled()
     except GatewayError:
         raise
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
@@ -313,7 +317,7 @@ def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
     name = type(next((cause for cause in reversed(causes) if isinstance(cause, OSError)), causes[0])).__name__
     if attempt.cancelled:
         return _cancelled()
-    if any(isinstance(cause, (requests.exceptions.SSLError, urllib3.exceptions.SSLError)) for cause in causes):
+    if attempt.phase < Phase.SENDING and any(_is_distrust(cause) for cause in causes):
         return UpstreamFailed(
             "OpenRouter's certificate cannot be trusted. Check the clock, the network and ORGATE_CA_BUNDLE.",
             code="upstream_tls_error",
@@ -338,6 +342,11 @@ def _failure(error: Exception, attempt: HttpAttempt) -> GatewayError:
 
 def _cancelled() -> GatewayError:
     return UpstreamFailed("The call was ended before OpenRouter answered.", code="cancelled")
+
+
+def _is_distrust(error: BaseException) -> bool:
+    # A handshake that is cut off says nothing of the certificate.
+    return isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError))
 
 
 def _is_timeout(error: BaseException) -> bool:

@@ -43,6 +43,7 @@ def command() -> None:
 @click.option("--idle-timeout", metavar="S", help="The same inside an answer.")
 @click.option("--timeout", metavar="S", help="The longest a call may take.")
 @click.option("--retry-ambiguous", is_flag=True, help="Repeat what may have been billed already.")
+@click.option("--past-policy", is_flag=True, help="Ask the chain's next model also after a refusal for the content.")
 @options.state_dir
 @options.as_json
 def issue(
@@ -53,6 +54,7 @@ def issue(
     rate_credits: str | None,
     rate_models: str | None,
     retry_ambiguous: bool,
+    past_policy: bool,
     state_dir: str | None,
     as_json: bool,
     **wishes: str | None,
@@ -74,6 +76,8 @@ def issue(
     wanted = {wish.replace("_", "-"): text for wish, text in wishes.items() if text is not None}
     if retry_ambiguous:
         wanted["retry-ambiguous"] = "1"
+    if past_policy:
+        wanted["past-policy"] = "1"
     try:
         token, grant = _office(state_dir).issue(name, scopes=scopes or SCOPES, days=days, quotas=quotas, wishes=wanted)
     except GatewayError as error:

@@ -38,7 +38,7 @@ class Cause(Enum):
     TOO_LONG = "too_long"
     """The prompt does not fit this model."""
     REQUEST = "request"
-    """Every model would say this of the request."""
+    """Every model would say this of the request, or nothing may be sent at all."""
     KEY = "key"
     """OpenRouter refuses the key."""
     MONEY = "money"

@@ -25,6 +25,8 @@ class Plan:
     """In the order to be tried; the first is the one the app asked for."""
     retry_ambiguous: bool = False
     """The app would rather pay twice than get no answer."""
+    past_policy: bool = False
+    """A refusal for the content moves along the chain like any other failure."""
     free_of: Callable[[str], bool] = lambda model: model.endswith(":free")
     """Whether a model costs nothing."""
     context_of: Callable[[str], int | None] = lambda _: None
@@ -118,7 +120,8 @@ def _wait_before_repeat(plan: Plan, history: tuple[Tried, ...], jitter: float) -
 
 def _other_model(plan: Plan, history: tuple[Tried, ...], resting: Collection[str]) -> str | None:
     """The next model of the chain that these failures may lead to; what one of them ruled out stays so."""
-    if history[-1].cause in (Cause.REQUEST, Cause.KEY, Cause.POLICY, Cause.LEFT):
+    last = history[-1].cause
+    if last in (Cause.REQUEST, Cause.KEY, Cause.LEFT) or (last is Cause.POLICY and not plan.past_policy):
         return None
     tried = {each.model for each in history}
     left = [model for model in plan.models if model not in tried]

@@ -46,7 +46,9 @@ class Reading:
     has_content: bool = field(default=False, compare=False)
     """Text, reasoning, a tool call, an image or a refusal has come."""
     progress: int = field(default=0, compare=False)
-    """How many events have come; comments are none, they also come from dead streams."""
+    """How often something of use has come; comments and empty events also come from dead streams."""
+    events: int = field(default=0, compare=False)
+    """How many events have come, whatever was in them."""
 
     @property
     def whole(self) -> bool:
@@ -90,7 +92,7 @@ class StreamMeter:
             raise BrokenEvent("an event of more than 8 MiB")
 
     def _event(self, data: bytes) -> None:
-        self.reading.progress += 1
+        self.reading.events += 1
         if data == b"[DONE]":
             self.reading.done = True
             return
@@ -124,11 +126,16 @@ def parse(data: bytes) -> Json:
 
 def note(reading: Reading, answer: dict[str, Json]) -> None:
     """Write into the reading what an answer or one event of it says."""
-    reading.generation_id = _text(answer.get("id")) or reading.generation_id
+    reading.generation_id = reading.generation_id or _text(answer.get("id"))
     reading.model = _text(answer.get("model")) or reading.model
     reading.provider = _text(answer.get("provider")) or reading.provider
     if isinstance(answer.get("usage"), dict):
         reading.usage = usage_of(answer["usage"])
+        reading.progress += 1
+    if answer and not answer.keys() & {"choices", "error", "usage"}:
+        # An event of a kind that is not known here says something, or it would not have been sent.
+        reading.has_content = True
+        reading.progress += 1
     if answer.get("error"):
         reading.error = answer["error"]
     choices = answer.get("choices")
@@ -142,7 +149,9 @@ def _note_choice(reading: Reading, choice: dict[str, Json]) -> None:
     reading.finish_reason = reason or reading.finish_reason
     reading.finished[str(choice.get("index"))] |= reason is not None
     said = choice.get("delta") or choice.get("message")
-    reading.has_content |= isinstance(said, dict) and any(said.get(name) for name in _CONTENT)
+    has_content = isinstance(said, dict) and any(said.get(name) for name in _CONTENT)
+    reading.has_content |= has_content
+    reading.progress += has_content or reason is not None
     if choice.get("error") or reason == "error":
         reading.error = reading.error or choice.get("error") or {"message": "The model ended with an error."}
 

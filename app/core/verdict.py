@@ -20,6 +20,9 @@ _MODEL_CODES = {
     "wrong_endpoint",
 }
 _REQUEST = {400, 413, 422}
+_BY_CODE = {"cancelled": Cause.LEFT, "upstream_tls_error": Cause.REQUEST}
+"""A certificate that cannot be trusted is the same one a moment later, whichever model is asked for."""
+
 _NEVER_REACHED = {521, 522, 523, 525, 526}
 _WAIT = {429, 503, 529}
 _ONCE = {408, 500, 502}
@@ -53,8 +56,8 @@ def of_refusal(status: int, error: GatewayError, *, worded: bool) -> Cause:
 
 def of_failure(error: GatewayError, phase: Phase) -> Cause:
     """The cause behind a connection that failed, by how far the attempt had come."""
-    if error.code == "cancelled":
-        return Cause.LEFT
+    if error.code in _BY_CODE:
+        return _BY_CODE[error.code]
     if phase < Phase.SENT:
         return Cause.UNSENT
     return Cause.SILENT if error.type == "timeout_error" else Cause.LOST

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from app.core.errors import BadRequest
 
 PREFIX = "X-Orgate-"
-NAMES = ("delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous")
+NAMES = ("delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous", "past-policy")
 """What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
 
 _SECONDS = re.compile(r"\d{1,5}(\.\d{1,3})?")
@@ -29,6 +29,8 @@ class Wishes:
     total_s: float | None = None
     retry_ambiguous: bool = False
     """Repeat what may have been billed."""
+    past_policy: bool = False
+    """Ask the next model also after a refusal for the content."""
 
 
 def read(given: Mapping[str, str]) -> Wishes:
@@ -36,17 +38,23 @@ def read(given: Mapping[str, str]) -> Wishes:
     delivery = given.get("delivery", "live")
     if delivery not in ("live", "whole"):
         raise BadRequest("X-Orgate-Delivery takes live or whole.", param="X-Orgate-Delivery")
-    ambiguous = given.get("retry-ambiguous", "0")
-    if ambiguous not in ("0", "1"):
-        raise BadRequest("X-Orgate-Retry-Ambiguous takes 1 or 0.", param="X-Orgate-Retry-Ambiguous")
     return Wishes(
         whole=delivery == "whole",
         queue_s=_seconds(given, "queue", least=0.0) or 0.0,
         first_content_s=_seconds(given, "first-content-timeout"),
         idle_s=_seconds(given, "idle-timeout"),
         total_s=_seconds(given, "timeout"),
-        retry_ambiguous=ambiguous == "1",
+        retry_ambiguous=_flag(given, "retry-ambiguous"),
+        past_policy=_flag(given, "past-policy"),
     )
+
+
+def _flag(given: Mapping[str, str], name: str) -> bool:
+    text = given.get(name, "0")
+    if text not in ("0", "1"):
+        header = PREFIX + name.title()
+        raise BadRequest(f"{header} takes 1 or 0.", param=header)
+    return text == "1"
 
 
 def _seconds(given: Mapping[str, str], name: str, least: float = 0.001) -> float | None:

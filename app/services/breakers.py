@@ -48,11 +48,12 @@ class Breakers:
             if model in self._models:
                 self._models[model] = self._models[model].sent(self._clock.monotonic())
 
-    def answered(self, model: str) -> None:
-        """The model answered: it is well, and so are key and account."""
+    def answered(self, model: str, *, free: bool) -> None:
+        """The model answered: it is well, and so are the key and, if it costs something, the account."""
         with self._lock:
             self._models.pop(model, None)
-            self._shut = None
+            if self._shut is not None and not (free and self._shut.cause is Cause.MONEY):
+                self._shut = None
 
     def failed(self, tried: Tried, key_id: str, remaining: int | None) -> None:
         """An attempt failed; `key_id` and `remaining` (nano-dollars) are the circumstances that may change."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from app.core import chain, verdict
-from app.core.attempts import Cause, Tried
+from app.core.attempts import Cause, Phase, Tried
 from app.core.calls import Call
 from app.core.chain import Send
 from app.core.errors import GatewayError, InsufficientCredits, Json, UpstreamFailed
@@ -110,7 +109,10 @@ class Pursuit:
         began = self._clock.monotonic()
         door = self._breakers.closed_door(_id_of(key), self._credits.remaining(), free=run.call.plan.free_of(model))
         if door is not None:
-            raise self._final(door, run)
+            cause = Cause.MONEY if isinstance(door, InsufficientCredits) else Cause.KEY
+            run.asked = (*run.asked, model)
+            run.history = (*run.history, Tried(model, cause, door, Phase.NEW, 0.0))
+            return None
         body = _body_for(run.call, model)
         attempt = self._upstream.post(run.call.endpoint, body, run.call.headers, key=key, stream=run.call.stream)
         run.enter(attempt, model)
@@ -119,14 +121,13 @@ class Pursuit:
         try:
             success = self._read(run, attempt)
         except _Failure as failure:
-            attempt.cancel()
             tried = Tried(model, failure.cause, failure.error, attempt.phase, self._clock.monotonic() - began)
             self._note(run, tried, _id_of(key))
             return None
         finally:
             run.relax()
             run.waited_s += self._clock.monotonic() - began
-        self._breakers.answered(model)
+        self._breakers.answered(model, free=run.call.plan.free_of(model))
         return success
 
     def _note(self, run: Run, tried: Tried, key_id: str) -> None:
@@ -142,16 +143,24 @@ class Pursuit:
         """The answer to one attempt, up to its first content; raises _Failure."""
         with self._failures(run, attempt):
             answer = attempt.send(lambda headers_s: run.expect(headers_s, "outcome_unknown"))
-            run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
-            if answer.status != 200:
-                body = answer.read()
-                raise self._refused(answer, body)
-            if not run.call.stream:
-                # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
-                run.expect(run.call.wishes.first_content_s or PLAIN_S, "outcome_unknown")
-                return self._plain(run, answer)
-            run.expect(run.clocks.first_content, "upstream_silent")
-            return self._opened(run, answer)
+            try:
+                return self._answered(run, answer)
+            except BaseException:
+                # What was not read never will be: OpenRouter sees the connection close before anything else is tried.
+                answer.close()
+                raise
+
+    def _answered(self, run: Run, answer: Answer) -> Success:
+        run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
+        if answer.status != 200:
+            body = answer.read()
+            raise self._refused(answer, body)
+        if not run.call.stream:
+            # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
+            run.expect(run.call.wishes.first_content_s or PLAIN_S, "outcome_unknown")
+            return self._plain(run, answer)
+        run.expect(run.clocks.first_content, "upstream_silent")
+        return self._opened(run, answer)
 
     @contextmanager
     def _failures(self, run: Run, attempt: Attempt) -> Iterator[None]:
@@ -243,6 +252,8 @@ class Pursuit:
         stream = as_stream(decoded)
         meter.feed(stream)
         run.reading = meter.reading
+        if not meter.reading.has_content:
+            self._refuse_empty(run)
         return Opened(answer, meter, stream, b"")
 
     def _refuse_errors(self, run: Run, answer: Answer, decoded: dict[str, Json]) -> None:
@@ -250,14 +261,14 @@ class Pursuit:
         reading = run.reading
         if reading.error is None:
             return
-        told = reading.error if isinstance(reading.error, dict) else {"message": str(reading.error)}
-        status = status_of(told)
-        error = from_error(status, told, answer.headers, self._clock.now())
+        status, error = stated(run, answer, self._clock.now())
         if decoded.get("choices"):
             error.metadata = {**(error.metadata or {}), "partial": decoded["choices"]}
         cause = verdict.of_refusal(status, error, worded=True)
-        began = bool(decoded.get("choices")) or reading.has_content
-        raise _Failure(Cause.LOST if began and not verdict.may_be_billed(cause) else cause, error)
+        if (decoded.get("choices") or reading.has_content) and cause in (Cause.BUSY, Cause.BROKEN, Cause.UNSENT):
+            # Something was made, and so may be billed.
+            cause = Cause.LOST
+        raise _Failure(cause, error)
 
     def _final(self, error: GatewayError, run: Run) -> GatewayError:
         """The error as the app is told it: with what was tried, and whether trying again makes sense."""
@@ -281,28 +292,25 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
     for chunk in opened.answer.chunks():
         # Half an event is of no use to anyone, and after it no error event could be read.
         whole, held = split(opened.held + chunk if opened.held else chunk)
-        before = reading.progress
+        before = reading.events
         try:
             opened.meter.feed(chunk)
         except BrokenEvent as error:
-            good = head(whole, reading.progress - before - 1)
+            good = head(whole, reading.events - before - 1)
             if good:
                 yield good
             raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
         opened.held = held
-        if reading.error is not None:
-            # It ends the answer: no [DONE] may follow that would make it look whole.
-            yield _DONE.split(whole)[0]
-            return
         if whole:
             yield whole
         if opened.meter.reading.done:
             opened.answer.finish()
             return
-        if reading.progress != seen:
+        if reading.progress != seen or reading.error is not None:
             seen = reading.progress
-            # After its finish_reason only the usage and [DONE] can follow, and they follow at once.
-            run.expect(_LAST_WORDS_S if reading.has_finished else run.clocks.idle, "upstream_stalled")
+            # After a finish_reason or an error only the last words can follow, and they follow at once.
+            over = reading.has_finished or reading.error is not None
+            run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
     if opened.held:
         try:
             opened.meter.feed(b"\n\n")
@@ -312,7 +320,13 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
 
 
 _LAST_WORDS_S = 2.0
-_DONE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
+
+
+def stated(run: Run, answer: Answer, now: float) -> tuple[int, GatewayError]:
+    """The error that stood in the answer itself, with its status; only where one did."""
+    error = run.reading.error
+    told = error if isinstance(error, dict) else {"message": str(error)}
+    return status_of(told), from_error(status_of(told), told, answer.headers, now)
 
 
 def broken_off(run: Run) -> GatewayError:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.core.calls import Call, CallReport
 from app.core.errors import GatewayError, Left, Unavailable
+from app.core.meter import parse
 from app.core.money import dollars
 from app.core.ports import Clock, Events, Peer
 from app.core.shapes import error_event
+from app.core.sse import SseDecoder
 from app.services.credits import Credits
 from app.services.lanes import Lane
-from app.services.pursuit import Opened, Plain, Pursuit, broken_off, more
+from app.services.pursuit import Opened, Plain, Pursuit, broken_off, more, stated
 from app.services.run import Clocks, Run, stopping
 from app.services.stories import Stories
 from app.services.watch import Watch
@@ -24,6 +27,7 @@ HOLD_S = 10.0
 _KEEP_ALIVE_S = 5.0
 _KEEP_ALIVE = b": orgate is waiting for the model\n\n"
 _DONE = b"data: [DONE]\n\n"
+_DONE_LINE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -258,7 +262,7 @@ class _Stream:
             self._run.first_byte_s = self._relay._clock.monotonic() - self._run.call.started
             if self._found.ready:
                 yield self._found.ready
-            yield from more(self._run, self._found)
+            yield from self._rest(self._found)
             reading = self._run.reading
             if reading.error is not None:
                 self._end(200, "error_in_stream")
@@ -270,6 +274,26 @@ class _Stream:
             self._end(200, "answered")
         except GatewayError as error:
             yield from self._broken(self._run.seen(error))
+
+    def _rest(self, found: Opened) -> Iterator[bytes]:
+        """What follows the first content; after an error that OpenRouter told, nothing that looks like a good end."""
+        reading, told = self._run.reading, False
+        try:
+            for events in more(self._run, found):
+                if reading.error is None:
+                    yield events
+                    continue
+                last_words = _DONE_LINE.split(events)[0]
+                told = told or _tells_error(last_words)
+                if last_words:
+                    yield last_words
+        except GatewayError:
+            if reading.error is None or self._run.is_over:
+                raise
+        if reading.error is not None and not told:
+            # It stood inside a choice, where SDKs do not look: they would take the answer for a whole one.
+            now = self._relay._clock.now()
+            yield error_event(stated(self._run, found.answer, now)[1], reading, int(now))
 
     def _broken(self, error: GatewayError) -> Iterator[bytes]:
         reading = self._run.reading
@@ -285,6 +309,10 @@ class _Stream:
     def _end(self, status: int, outcome: str) -> None:
         self._run.relax()
         self._relay._end(self._run, status, outcome)
+
+
+def _tells_error(events: bytes) -> bool:
+    return any(isinstance(event := parse(data), dict) and event.get("error") for data in SseDecoder().feed(events))
 
 
 def _header_safe(value: str) -> str:

@@ -8,6 +8,7 @@ from app.core.ports import Events
 from app.services.run import Run
 
 _PAUSE_S = 0.2
+_IDLE_S = 30.0
 
 
 class Watch:
@@ -38,7 +39,7 @@ class Watch:
         pause = threading.Event()
         while True:
             with self._changed:
-                if not self._runs and not self._changed.wait_for(lambda: self._runs, timeout=30):
+                if not self._runs and not self._changed.wait_for(lambda: self._runs, timeout=_IDLE_S):
                     self._thread = None
                     return
                 runs = list(self._runs)

@@ -28,6 +28,7 @@ def chat_completions() -> flask.Response:
     plan = chain.Plan(
         models=chain.models_of(wish.model, wish.fallbacks),
         retry_ambiguous=wanted.retry_ambiguous,
+        past_policy=wanted.past_policy,
         context_of=services().models.context_of,
     )
     call = Call(

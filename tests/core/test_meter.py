@@ -76,6 +76,7 @@ STREAMS = {
     ),
 }
 
+EMPTY = b'data: {"choices":[{"delta":{"content":""},"finish_reason":null}]}\n\n'
 FIRST = (
     b'data: {"id":"gen-1","model":"a/b","provider":"P","choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}\n\n'
 )
@@ -472,10 +473,11 @@ def test_recorded_content(name: str) -> None:
         pytest.param([FIRST[:-1]], 0, id="unfinished event"),
         pytest.param([FIRST[:9], FIRST[9:]], 1, id="event in two pieces"),
         pytest.param([FIRST * 3, b": still there\n\n", FIRST], 4, id="events and comments"),
-        pytest.param([FIRST, STOP, DONE], 3, id="to the end"),
-        pytest.param([FIRST, STOP, DONE, FIRST], 3, id="beyond the end"),
+        pytest.param([FIRST, STOP, DONE], 2, id="to the end"),
+        pytest.param([FIRST, STOP, DONE, FIRST], 2, id="beyond the end"),
+        pytest.param([FIRST, EMPTY * 5], 1, id="events without content"),
     ],
 )
 def test_progress(chunks: list[bytes], progress: int) -> None:
-    """Events are progress; comments, which also come from dead streams, are none."""
+    """What says something is progress; comments and empty events, which also come from dead streams, are none."""
     assert progress == meter(*chunks).progress

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from app.core.attempts import Cause, Phase, Tried
+from app.core.calls import Call
+from app.core.chain import Plan
+from app.core.errors import GatewayError, Left, TimedOut, UpstreamFailed
+from app.core.grants import SCOPES, Grant
+from app.core.ports import Answer
+from app.core.wishes import Wishes
+from app.services.run import Clocks, Run, stopping
+from tests.services.fakes import FakeClock
+
+SOON_S = 5.0
+
+
+class FakePeer:
+    """An app that leaves or stops reading when the test says so."""
+
+    def __init__(self) -> None:
+        self.is_gone = False
+        self.is_stalled = False
+        self.was_cut = False
+
+    def left(self) -> bool:
+        return self.is_gone
+
+    def stalled(self) -> bool:
+        return self.is_stalled
+
+    def cut(self) -> None:
+        self.was_cut = True
+
+
+class FakeAttempt:
+    """Counts how often it is cancelled."""
+
+    phase = Phase.SENT
+
+    def __init__(self) -> None:
+        self.cancelled = 0
+
+    def send(self, on_sent: Callable[[float], None] = lambda _: None) -> Answer:
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+
+def make_run(clock: FakeClock, peer: FakePeer | None = None, call_id: str = "req_1") -> Run:
+    """A call under way that may take 100 s."""
+    call = Call(
+        id=call_id,
+        grant=Grant("jti", "notes", frozenset(SCOPES), 0, 1),
+        endpoint="/chat/completions",
+        plan=Plan(("a/b", "c/d")),
+        stream=True,
+        raw=b"{}",
+        changed=None,
+        headers={},
+        wishes=Wishes(),
+        started=clock.monotonic(),
+    )
+    return Run(call, peer or FakePeer(), Clocks(first_content=10.0, idle=5.0, total=100.0), clock)
+
+
+def cancelled() -> GatewayError:
+    """What comes out of an attempt that was cancelled."""
+    return UpstreamFailed("cancelled", code="cancelled")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def peer() -> FakePeer:
+    return FakePeer()
+
+
+@pytest.fixture
+def run(clock: FakeClock, peer: FakePeer) -> Run:
+    return make_run(clock, peer)
+
+
+@pytest.fixture
+def attempt() -> FakeAttempt:
+    return FakeAttempt()
+
+
+def test_wait(run: Run) -> None:
+    """A wait that nobody ends just passes."""
+    run.wait(0.001)
+    run.wait(0)
+
+    assert not run.is_over
+
+
+def test_end_wakes_a_wait(run: Run) -> None:
+    """Who waits in a run is woken when it is ended, and told why."""
+    why, heard, waits = Left("gone"), [], threading.Event()
+
+    def wait() -> None:
+        waits.set()
+        try:
+            run.wait(60)
+        except GatewayError as error:
+            heard.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert waits.wait(SOON_S)
+    run.end(why)
+    thread.join(SOON_S)
+
+    assert [why] == heard
+
+
+def test_no_wait_after_the_end(run: Run) -> None:
+    """After the end nothing is waited for."""
+    run.end(Left("gone"))
+
+    with pytest.raises(Left):
+        run.wait(60)
+
+
+def test_end_cancels_the_attempt(run: Run, attempt: FakeAttempt) -> None:
+    """Ending a run ends the attempt it is in, once; its error is then the reason of the end."""
+    why = Left("gone")
+    run.enter(attempt, "a/b")
+    run.end(why)
+    run.end(stopping())
+
+    assert 1 == attempt.cancelled
+    assert why is run.seen(cancelled())
+    assert run.is_over
+
+
+def test_end_spares_the_attempt_before(run: Run) -> None:
+    """Only the attempt under way is ended."""
+    first, second = FakeAttempt(), FakeAttempt()
+    run.enter(first, "a/b")
+    run.enter(second, "c/d")
+    run.end(stopping())
+
+    assert (0, 1) == (first.cancelled, second.cancelled)
+
+
+def test_no_attempt_after_the_end(run: Run, attempt: FakeAttempt) -> None:
+    """After the end no attempt begins, and none is counted."""
+    why = stopping()
+    run.end(why)
+
+    with pytest.raises(GatewayError) as raised:
+        run.enter(attempt, "a/b")
+    assert why is raised.value
+    assert ((), 0) == (run.asked, attempt.cancelled)
+
+
+def test_silence(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """An attempt that says nothing of use in time is cancelled once, and the run goes on."""
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_silent")
+    counts = []
+    for later_s in (10.0, 0.1, 0.1):
+        clock.time += later_s
+        run.tick()
+        counts.append(attempt.cancelled)
+    seen = run.seen(cancelled())
+
+    assert [0, 1, 1] == counts
+    assert (TimedOut, "upstream_silent") == (type(seen), seen.code)
+    assert not run.is_over
+
+
+def test_sign_of_life(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """Each sign of life gives the attempt its time anew."""
+    run.enter(attempt, "a/b")
+    for _ in range(5):
+        run.expect(10.0, "upstream_stalled")
+        clock.time += 9
+        run.tick()
+
+    assert 0 == attempt.cancelled
+
+
+def test_relaxed(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """When nothing is expected silence is no fault."""
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_silent")
+    run.relax()
+    clock.time += 50
+    run.tick()
+
+    assert 0 == attempt.cancelled
+
+
+def test_silence_before_the_first_attempt(run: Run, clock: FakeClock) -> None:
+    """An expectation without an attempt ends nothing."""
+    run.expect(10.0, "upstream_silent")
+    clock.time += 11
+    run.tick()
+
+    assert not run.is_over
+
+
+def test_silence_of_the_attempt_before(run: Run, clock: FakeClock) -> None:
+    """What was expected of one attempt does not end the next, nor explain its failure."""
+    first, second = FakeAttempt(), FakeAttempt()
+    run.enter(first, "a/b")
+    run.expect(10.0, "upstream_silent")
+    clock.time += 11
+    run.tick()
+    run.enter(second, "c/d")
+    clock.time += 50
+    run.tick()
+    error = cancelled()
+
+    assert (1, 0) == (first.cancelled, second.cancelled)
+    assert error is run.seen(error)
+
+
+def test_expectation_of_the_attempt_before(run: Run, clock: FakeClock) -> None:
+    """An expectation that was still open when the next attempt began does not end it."""
+    first, second = FakeAttempt(), FakeAttempt()
+    run.enter(first, "a/b")
+    run.expect(10.0, "upstream_silent")
+    run.enter(second, "c/d")
+    clock.time += 50
+    run.tick()
+
+    assert (0, 0) == (first.cancelled, second.cancelled)
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "ended"])
+def test_failures_of_other_kinds(run: Run, attempt: FakeAttempt, ended: bool) -> None:
+    """An error that came by itself stays what it is."""
+    run.enter(attempt, "a/b")
+    if ended:
+        run.end(stopping())
+    error = UpstreamFailed("reset")
+
+    assert error is run.seen(error)
+
+
+def test_app_left(run: Run, peer: FakePeer, attempt: FakeAttempt) -> None:
+    """When the app has left its run ends."""
+    run.enter(attempt, "a/b")
+    peer.is_gone = True
+    run.tick()
+    run.tick()
+
+    assert 1 == attempt.cancelled
+    assert "left" == run.seen(cancelled()).code
+    assert not peer.was_cut
+
+
+def test_app_stopped_reading(run: Run, peer: FakePeer, attempt: FakeAttempt) -> None:
+    """When the app stopped reading its run ends, and its connection is closed from here."""
+    run.enter(attempt, "a/b")
+    peer.is_stalled = True
+    run.tick()
+
+    assert (1, True) == (attempt.cancelled, peer.was_cut)
+    assert "left" == run.seen(cancelled()).code
+
+
+def test_time_is_up(run: Run, clock: FakeClock, attempt: FakeAttempt) -> None:
+    """When the call's time is up its run ends, also between its attempts."""
+    run.enter(attempt, "a/b")
+    clock.time += 99.9
+    run.tick()
+    before = run.is_over
+    clock.time += 0.1
+    run.tick()
+
+    assert (False, True, 1) == (before, run.is_over, attempt.cancelled)
+    with pytest.raises(TimedOut) as raised:
+        run.wait(1)
+    assert "call_timeout" == raised.value.code
+
+
+def test_story(run: Run, clock: FakeClock, attempt: FakeAttempt) -> None:
+    """The story tells every attempt; the one under way became what the call became."""
+    tried = Tried("a/b", Cause.BROKEN, UpstreamFailed("down"), Phase.HEADERS, 2.0)
+    nothing = run.told(499, "left")
+    run.enter(attempt, "a/b")
+    run.history = (tried,)
+    between = run.told(502, "upstream_error")
+    run.enter(attempt, "c/d")
+    clock.time += 1.5
+
+    assert () == nothing
+    assert (tried.told(),) == between
+    assert (
+        tried.told(),
+        {"model": "c/d", "status": 200, "reason": "answered", "sent": True, "seconds": 1.5},
+    ) == run.told(200, "answered")
+    assert ("a/b", "c/d") == run.asked
