@@ -179,6 +179,7 @@ def _timeouts(settings: Settings) -> Timeouts:
 def _patience(settings: Settings) -> Patience:
     idle_s = settings.timeout_idle_s
     return Patience(
+        plain=_timeouts(settings).headers_plain,
         first_content=settings.timeout_first_content_s,
         idle=idle_s or 180,
         idle_with_others=idle_s or 30,

@@ -33,6 +33,9 @@ _SEND_S = 30.0
 _SLOWEST_UPLOAD = 100_000
 """Bytes per second."""
 
+_SLEPT_S = 10.0
+"""While a machine sleeps its wall clock goes on and the monotonic one does not; so far apart means that it slept."""
+
 _END_S = 0.05
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
@@ -107,11 +110,14 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 _POOLS = {"http": _PlainPool, "https": _TlsPool}
 
 
+_SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+
+
 class _Adapter(HTTPAdapter):
     """requests' transport with connections that can be followed and cancelled."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # requests' own signature
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, socket_options=_SOCKET_OPTIONS)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # requests' own signature
@@ -136,6 +142,7 @@ class HttpUpstream:
         self._timeouts = timeouts
         self._verify: str | bool = ca_bundle or True
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._gap_s = time.time() - time.monotonic()
         self._adapter = _Adapter(pool_connections=4, pool_maxsize=pool_size, max_retries=Retry(0, read=False))
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str], *, key: str, stream: bool) -> HttpAttempt:
@@ -160,10 +167,6 @@ class HttpUpstream:
         finally:
             answer.close()
 
-    def close(self) -> None:
-        """Drop the idle connections."""
-        self._adapter.close()
-
     def _prepare(
         self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes | None
     ) -> PreparedRequest:
@@ -178,7 +181,15 @@ class HttpUpstream:
             raise BadRequest("A header of the request cannot be sent on.", code="bad_header") from None
         return request
 
+    def forget(self) -> None:
+        """Leave the idle connections: the way there is another one now, or their peers are gone without a word."""
+        self._adapter.close()
+
     def _send(self, request: PreparedRequest, headers_s: float) -> requests.Response:
+        gap_s = time.time() - time.monotonic()
+        if gap_s - self._gap_s > _SLEPT_S:
+            self.forget()
+        self._gap_s = gap_s
         return self._adapter.send(
             request,
             stream=True,
@@ -209,6 +220,10 @@ class HttpAttempt:
         try:
             with mapped(self):
                 response = self._upstream._send(self._request, self._headers_s)
+        except GatewayError:
+            if self.phase < Phase.SENT and not self.cancelled:
+                self._upstream.forget()
+            raise
         finally:
             _active.attempt = None
         if self.cancelled:

@@ -23,9 +23,6 @@ from app.services.credits import Credits
 from app.services.run import Run
 from app.services.turnstile import Turnstile
 
-PLAIN_S = 600.0
-"""So long a plain answer may take once its headers are there, unless the app wishes otherwise."""
-
 
 @dataclass(frozen=True)
 class Plain:
@@ -121,6 +118,8 @@ class Pursuit:
         try:
             success = self._read(run, attempt)
         except _Failure as failure:
+            # Its connection is not used again, also when it could be: the next model must not meet its end on it.
+            attempt.cancel()
             tried = Tried(model, failure.cause, failure.error, attempt.phase, self._clock.monotonic() - began)
             self._note(run, tried, _id_of(key))
             return None
@@ -157,7 +156,7 @@ class Pursuit:
             raise self._refused(answer, body)
         if not run.call.stream:
             # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
-            run.expect(run.call.wishes.first_content_s or PLAIN_S, "outcome_unknown")
+            run.expect(run.call.wishes.first_content_s or run.clocks.plain, "outcome_unknown")
             return self._plain(run, answer)
         run.expect(run.clocks.first_content, "upstream_silent")
         return self._opened(run, answer)

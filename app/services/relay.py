@@ -44,6 +44,7 @@ class Delivery:
 class Patience:
     """The settings' clocks, in seconds; what a call wishes goes before them."""
 
+    plain: float
     first_content: float
     idle: float
     idle_with_others: float
@@ -107,6 +108,7 @@ class Relay:
         wishes, patience = call.wishes, self._patience
         others = wishes.whole or call.plan.is_chain
         return Clocks(
+            plain=patience.plain,
             first_content=wishes.first_content_s or patience.first_content,
             idle=wishes.idle_s or (patience.idle_with_others if others else patience.idle),
             total=wishes.total_s or patience.total,
@@ -276,15 +278,15 @@ class _Stream:
             yield from self._broken(self._run.seen(error))
 
     def _rest(self, found: Opened) -> Iterator[bytes]:
-        """What follows the first content; after an error that OpenRouter told, nothing that looks like a good end."""
+        """What follows the first content, untouched; what only a choice calls an error is told where SDKs look."""
         reading, told = self._run.reading, False
         try:
             for events in more(self._run, found):
                 if reading.error is None:
                     yield events
                     continue
-                last_words = _DONE_LINE.split(events)[0]
-                told = told or _tells_error(last_words)
+                told = told or _tells_error(events)
+                last_words = events if told else _DONE_LINE.split(events)[0]
                 if last_words:
                     yield last_words
         except GatewayError:

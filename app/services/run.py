@@ -17,6 +17,8 @@ from app.core.ports import Attempt, Clock, Peer
 class Clocks:
     """How long each part of a call may take, in seconds."""
 
+    plain: float
+    """For a plain answer, from its first byte to its last."""
     first_content: float
     idle: float
     total: float

@@ -334,3 +334,15 @@ def test_cancel_when_the_peer_will_close() -> None:
             next(chunks)
 
     assert (b"ab", "cancelled") == (first, caught.value.code)
+
+
+def test_after_a_sleep() -> None:
+    """Connections from before a sleep are not used again: their peers are gone without a word."""
+    with peer(answering(OK), answering(OK)) as url:
+        upstream = HttpUpstream(url, timeouts=FAST)
+        upstream.post("/a", b"{}", {}, key=KEY, stream=False).send().read()
+        upstream._gap_s -= 3600
+
+        body = upstream.post("/b", b"{}", {}, key=KEY, stream=False).send().read()
+
+    assert b"{}" == body

@@ -65,7 +65,7 @@ def make_run(clock: FakeClock, peer: FakePeer | None = None, call_id: str = "req
         wishes=Wishes(),
         started=clock.monotonic(),
     )
-    return Run(call, peer or FakePeer(), Clocks(first_content=10.0, idle=5.0, total=100.0), clock)
+    return Run(call, peer or FakePeer(), Clocks(plain=20.0, first_content=10.0, idle=5.0, total=100.0), clock)
 
 
 def cancelled() -> GatewayError:
