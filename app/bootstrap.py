@@ -48,13 +48,51 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     clock = SystemClock()
     events = Fanout([LogSink(level=settings.log_level, namespaces=settings.debug)])
     vault = _vault(settings, events)
-    upstream = HttpUpstream(
-        settings.base_url,
-        timeouts=_timeouts(settings),
-        ca_bundle=settings.ca_bundle,
-        proxy=settings.proxy,
-        pool_size=settings.max_streams,
+    upstream = upstream_of(settings, pool_size=settings.max_streams)
+    tokens = TokenBook(private_folder(settings.folders.state))
+    rates = {"chat": settings.rate_chat, "credits": settings.rate_credits, "models": settings.rate_models}
+    quotas = FlaskLimiterQuotas(app, rates)
+    credits, models = _figures(app, settings, upstream, vault, clock, events)
+    breakers, stories = Breakers(clock), Stories()
+    pursuit = Pursuit(
+        upstream=upstream,
+        vault=vault,
+        clock=clock,
+        events=events,
+        credits=credits,
+        breakers=breakers,
+        turnstile=Turnstile(quotas, clock),
     )
+    relay = Relay(
+        pursuit=pursuit,
+        patience=_patience(settings),
+        clock=clock,
+        events=events,
+        credits=credits,
+        stories=stories,
+        calls=settings.max_streams,
+    )
+    services = Services(
+        clock=clock,
+        events=events,
+        tokens=tokens,
+        quotas=quotas,
+        office=TokenOffice(tokens, clock),
+        slots=Slots(settings.max_streams),
+        breakers=breakers,
+        stories=stories,
+        credits=credits,
+        models=models,
+        health=HealthCheck(credits, models, clock),
+        relay=relay,
+        refresher=_refresher(settings, credits, models, events),
+    )
+    return Built(services, _web(settings))
+
+
+def _figures(
+    app: flask.Flask, settings: Settings, upstream: HttpUpstream, vault: Vault, clock: SystemClock, events: Fanout
+) -> tuple[Credits, Models]:
     cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0})
     credits = Credits(
         upstream=upstream,
@@ -74,50 +112,17 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         ttl_ms=settings.cache_ttl_models_ms,
         only=settings.models,
     )
-    refresher = Refresher(
+    return credits, models
+
+
+def _refresher(settings: Settings, credits: Credits, models: Models, events: Fanout) -> Refresher:
+    return Refresher(
         credits,
         models,
         events,
         interval_ms=settings.background_refresh_ms,
         models_ttl_ms=settings.cache_ttl_models_ms,
     )
-    rates = {"chat": settings.rate_chat, "credits": settings.rate_credits, "models": settings.rate_models}
-    tokens = TokenBook(private_folder(settings.folders.state))
-    quotas = FlaskLimiterQuotas(app, rates)
-    breakers, stories = Breakers(clock), Stories()
-    pursuit = Pursuit(
-        upstream=upstream,
-        vault=vault,
-        clock=clock,
-        events=events,
-        credits=credits,
-        breakers=breakers,
-        turnstile=Turnstile(quotas, clock),
-    )
-    services = Services(
-        clock=clock,
-        events=events,
-        tokens=tokens,
-        quotas=quotas,
-        office=TokenOffice(tokens, clock),
-        slots=Slots(settings.max_streams),
-        credits=credits,
-        models=models,
-        health=HealthCheck(credits, models, clock),
-        relay=Relay(
-            pursuit=pursuit,
-            patience=_patience(settings),
-            clock=clock,
-            events=events,
-            credits=credits,
-            stories=stories,
-            calls=settings.max_streams,
-        ),
-        breakers=breakers,
-        stories=stories,
-        refresher=refresher,
-    )
-    return Built(services, _web(settings))
 
 
 def token_office(settings: Settings) -> TokenOffice:
@@ -141,10 +146,14 @@ def stored_or_named_key(settings: Settings) -> str | None:
         ) from None
 
 
-def upstream_of(settings: Settings) -> HttpUpstream:
-    """OpenRouter as a gateway with these settings would reach it."""
+def upstream_of(settings: Settings, pool_size: int = 1) -> HttpUpstream:
+    """OpenRouter as a gateway with these settings reaches it."""
     return HttpUpstream(
-        settings.base_url, timeouts=_timeouts(settings), ca_bundle=settings.ca_bundle, proxy=settings.proxy, pool_size=1
+        settings.base_url,
+        timeouts=_timeouts(settings),
+        ca_bundle=settings.ca_bundle,
+        proxy=settings.proxy,
+        pool_size=pool_size,
     )
 
 

@@ -4,55 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from app.core import chain, verdict
+from app.core import chain
 from app.core.attempts import Cause, Phase, Tried
 from app.core.calls import Call
 from app.core.chain import Send
-from app.core.errors import GatewayError, InsufficientCredits, Json, UpstreamFailed
-from app.core.meter import BrokenEvent, Reading, StreamMeter, parse, read_plain
-from app.core.ports import Answer, Attempt, Clock, Events, Upstream, Vault
-from app.core.refusals import from_error, refusal, status_of
-from app.core.shapes import as_stream, dump
-from app.core.sse import head, split
+from app.core.errors import GatewayError, InsufficientCredits
+from app.core.ports import Clock, Events, Upstream, Vault
+from app.core.shapes import dump
+from app.services.answers import Failure, Reader, Success
 from app.services.breakers import Breakers
 from app.services.credits import Credits
 from app.services.run import Run
 from app.services.turnstile import Turnstile
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A whole plain answer."""
-
-    body: bytes
-
-
-@dataclass
-class Opened:
-    """A stream whose first content is there: what was read of it, and where the rest comes from."""
-
-    answer: Answer
-    meter: StreamMeter
-    ready: bytes
-    """Whole events, to be sent first."""
-    held: bytes
-    """The beginning of the next one."""
-
-
-Success = Plain | Opened
-
-
-class _Failure(Exception):
-    """An attempt gave no answer."""
-
-    def __init__(self, cause: Cause, error: GatewayError) -> None:
-        super().__init__(error.message)
-        self.cause = cause
-        self.error = error
 
 
 class Pursuit:
@@ -78,6 +43,7 @@ class Pursuit:
         self._breakers = breakers
         self._turnstile = turnstile
         self._jitter = jitter
+        self._reader = Reader(clock)
 
     def answer(self, run: Run) -> Success:
         """The call's answer; raises GatewayError, with every attempt in its details, when there is none."""
@@ -116,8 +82,8 @@ class Pursuit:
         self._breakers.sent(model)
         self._events.debug("relay.sent", call_id=run.call.id, app=run.call.app, model=model, stream=run.call.stream)
         try:
-            success = self._read(run, attempt)
-        except _Failure as failure:
+            success = self._reader.read(run, attempt)
+        except Failure as failure:
             # Its connection is not used again, also when it could be: the next model must not meet its end on it.
             attempt.cancel()
             tried = Tried(model, failure.cause, failure.error, attempt.phase, self._clock.monotonic() - began)
@@ -138,137 +104,6 @@ class Pursuit:
         self._breakers.failed(tried, key_id, self._credits.remaining())
         self._events.debug("relay.failed", call_id=run.call.id, cause=tried.cause.value, **tried.told())
 
-    def _read(self, run: Run, attempt: Attempt) -> Success:
-        """The answer to one attempt, up to its first content; raises _Failure."""
-        with self._failures(run, attempt):
-            answer = attempt.send(lambda headers_s: run.expect(headers_s, "outcome_unknown"))
-            try:
-                return self._answered(run, answer)
-            except BaseException:
-                # What was not read never will be: OpenRouter sees the connection close before anything else is tried.
-                answer.close()
-                raise
-
-    def _answered(self, run: Run, answer: Answer) -> Success:
-        run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
-        if answer.status != 200:
-            body = answer.read()
-            raise self._refused(answer, body)
-        if not run.call.stream:
-            # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
-            run.expect(run.call.wishes.first_content_s or run.clocks.plain, "outcome_unknown")
-            return self._plain(run, answer)
-        run.expect(run.clocks.first_content, "upstream_silent")
-        return self._opened(run, answer)
-
-    @contextmanager
-    def _failures(self, run: Run, attempt: Attempt) -> Iterator[None]:
-        try:
-            yield
-        except GatewayError as raised:
-            error = run.seen(raised)
-            cause = Cause.LEFT if run.is_over else verdict.of_failure(error, attempt.phase)
-            raise _Failure(cause, error) from raised
-
-    def _refused(self, answer: Answer, body: bytes) -> _Failure:
-        error = refusal(answer.status, answer.headers, body, self._clock.now())
-        told = parse(body)
-        worded = isinstance(told, dict) and bool(told.get("error"))
-        return _Failure(verdict.of_refusal(answer.status, error, worded=worded), error)
-
-    def _plain(self, run: Run, answer: Answer) -> Plain:
-        body = answer.read()
-        generation_id = run.reading.generation_id
-        decoded, run.reading = read_plain(body)
-        run.reading.generation_id = generation_id or run.reading.generation_id
-        if decoded is None:
-            raise _Failure(Cause.LOST, _no_answer("upstream_protocol_error", "OpenRouter's answer is not JSON.", run))
-        self._refuse_errors(run, answer, decoded)
-        choices = decoded.get("choices")
-        if not isinstance(choices, list):
-            error = _no_answer("upstream_protocol_error", "OpenRouter's answer has no list of choices.", run)
-            raise _Failure(Cause.LOST, error)
-        if not choices:
-            raise _Failure(Cause.EMPTY, _no_answer("empty_answer", "The model gave no answer: no choices.", run))
-        if run.call.plan.is_chain and not run.reading.has_content:
-            raise _Failure(Cause.EMPTY, _no_answer("empty_answer", "The model's answer is empty.", run))
-        return Plain(body)
-
-    def _opened(self, run: Run, answer: Answer) -> Opened:
-        kind = answer.headers.get("Content-Type", "")
-        if not kind.startswith("text/event-stream"):
-            return self._unstreamed(run, answer, kind)
-        meter = StreamMeter()
-        meter.reading.generation_id = run.reading.generation_id
-        run.reading = meter.reading
-        opened = Opened(answer, meter, b"", b"")
-        for chunk in answer.chunks():
-            self._take(run, opened, chunk)
-            if meter.reading.error is not None:
-                self._refuse_errors(run, answer, {})
-            if meter.reading.has_content or meter.reading.done:
-                break
-        else:
-            self._take(run, opened, b"\n\n" if opened.held else b"")
-        self._refuse_errors(run, answer, {})
-        if not meter.reading.has_content:
-            self._refuse_empty(run)
-        if run.call.wishes.whole:
-            self._rest(run, opened)
-        return opened
-
-    def _rest(self, run: Run, opened: Opened) -> None:
-        """Read on to the end: the app hears nothing of an answer that does not get there."""
-        opened.ready += b"".join(more(run, opened))
-        self._refuse_errors(run, opened.answer, {})
-        if not opened.meter.reading.whole:
-            raise _Failure(Cause.LOST, broken_off(run))
-
-    def _take(self, run: Run, opened: Opened, chunk: bytes) -> None:
-        try:
-            opened.meter.feed(chunk)
-        except BrokenEvent as error:
-            message = f"OpenRouter sent {error}."
-            raise _Failure(Cause.LOST, _no_answer("upstream_protocol_error", message, run)) from error
-        whole, opened.held = split(opened.held + chunk)
-        opened.ready += whole
-
-    def _refuse_empty(self, run: Run) -> None:
-        if run.reading.finish_reason is None and not run.reading.done:
-            raise _Failure(Cause.LOST, broken_off(run))
-        if run.call.plan.is_chain or run.reading.finish_reason is None:
-            raise _Failure(Cause.EMPTY, _no_answer("empty_answer", "The model's answer is empty.", run))
-
-    def _unstreamed(self, run: Run, answer: Answer, kind: str) -> Opened:
-        """A stream was asked for and one JSON answer came: it is given as the stream it should have been."""
-        decoded, run.reading = read_plain(answer.read())
-        if decoded is not None:
-            self._refuse_errors(run, answer, decoded)
-        if decoded is None or not decoded.get("choices"):
-            message = f"OpenRouter was asked for a stream and sent {kind.partition(';')[0] or 'something else'}."
-            raise _Failure(Cause.LOST, _no_answer("upstream_protocol_error", message, run))
-        meter = StreamMeter()
-        stream = as_stream(decoded)
-        meter.feed(stream)
-        run.reading = meter.reading
-        if not meter.reading.has_content:
-            self._refuse_empty(run)
-        return Opened(answer, meter, stream, b"")
-
-    def _refuse_errors(self, run: Run, answer: Answer, decoded: dict[str, Json]) -> None:
-        """An error inside a 200 is a failure by its code; what came of the answer beside it is kept for the app."""
-        reading = run.reading
-        if reading.error is None:
-            return
-        status, error = stated(run, answer, self._clock.now())
-        if decoded.get("choices"):
-            error.metadata = {**(error.metadata or {}), "partial": decoded["choices"]}
-        cause = verdict.of_refusal(status, error, worded=True)
-        if (decoded.get("choices") or reading.has_content) and cause in (Cause.BUSY, Cause.BROKEN, Cause.UNSENT):
-            # Something was made, and so may be billed.
-            cause = Cause.LOST
-        raise _Failure(cause, error)
-
     def _final(self, error: GatewayError, run: Run) -> GatewayError:
         """The error as the app is told it: with what was tried, and whether trying again makes sense."""
         if run.history:
@@ -278,64 +113,6 @@ class Pursuit:
             passed_on = len(run.history) == 1 and run.history[0].cause is Cause.BUSY
             error.should_retry = error.should_retry and passed_on
         return error
-
-
-def more(run: Run, opened: Opened) -> Iterator[bytes]:
-    """The events that follow the first content, each whole, as they come; raises GatewayError where they break."""
-    reading = opened.meter.reading
-    if reading.done:
-        opened.answer.finish()
-        return
-    seen = reading.progress
-    run.expect(run.clocks.idle, "upstream_stalled")
-    for chunk in opened.answer.chunks():
-        # Half an event is of no use to anyone, and after it no error event could be read.
-        whole, held = split(opened.held + chunk if opened.held else chunk)
-        before = reading.events
-        try:
-            opened.meter.feed(chunk)
-        except BrokenEvent as error:
-            good = head(whole, reading.events - before - 1)
-            if good:
-                yield good
-            raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
-        opened.held = held
-        if whole:
-            yield whole
-        if opened.meter.reading.done:
-            opened.answer.finish()
-            return
-        if reading.progress != seen or reading.error is not None:
-            seen = reading.progress
-            # After a finish_reason or an error only the last words can follow, and they follow at once.
-            over = reading.has_finished or reading.error is not None
-            run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
-    if opened.held:
-        try:
-            opened.meter.feed(b"\n\n")
-        except BrokenEvent as error:
-            raise broken_off(run) from error
-        yield opened.held + b"\n\n"
-
-
-_LAST_WORDS_S = 2.0
-
-
-def stated(run: Run, answer: Answer, now: float) -> tuple[int, GatewayError]:
-    """The error that stood in the answer itself, with its status; only where one did."""
-    error = run.reading.error
-    told = error if isinstance(error, dict) else {"message": str(error)}
-    return status_of(told), from_error(status_of(told), told, answer.headers, now)
-
-
-def broken_off(run: Run) -> GatewayError:
-    """A stream that ended without saying that it ended."""
-    return _no_answer("stream_incomplete", "The answer broke off; it may have been billed.", run)
-
-
-def _no_answer(code: str, message: str, run: Run) -> UpstreamFailed:
-    generation_id = run.reading.generation_id
-    return UpstreamFailed(message, code=code, details={"generation_id": generation_id} if generation_id else None)
 
 
 def _body_for(call: Call, model: str) -> bytes:

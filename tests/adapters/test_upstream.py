@@ -10,7 +10,8 @@ import pytest
 import requests
 import urllib3
 
-from app.adapters.upstream import HttpAttempt, HttpUpstream, Timeouts, mapped
+from app.adapters.failures import mapped
+from app.adapters.upstream import HttpAttempt, HttpUpstream, Timeouts
 from app.core.attempts import Phase
 from app.core.errors import GatewayError, TimedOut, UpstreamFailed
 

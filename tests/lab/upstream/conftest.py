@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from app.sandbox.server import Sandbox
-from app.services import pursuit
+from app.services import answers
 from tests.lab.upstream.lab import Lab, laboratory
 
 
 @pytest.fixture(autouse=True)
 def hasty_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that said its end, and nothing more, is closed sooner than in earnest."""
-    monkeypatch.setattr(pursuit, "_LAST_WORDS_S", 0.3)
+    monkeypatch.setattr(answers, "_LAST_WORDS_S", 0.3)
 
 
 @pytest.fixture(scope="package")

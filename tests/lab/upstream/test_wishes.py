@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from app.services import relay
+from app.services import relay, stream
 from tests.lab.upstream import plays
 from tests.lab.upstream.lab import SHORT, Lab, assert_answered, assert_broken_off
 from tests.lab.upstream.plays import COMMENT, DONE, EVENTS, JSON, answer, answering, good, refusing, said, streaming
@@ -80,7 +80,7 @@ def test_live_is_the_default(lab: Lab) -> None:
 def company(monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers are held back for a moment only, and comments come often."""
     monkeypatch.setattr(relay, "HOLD_S", 0.1)
-    monkeypatch.setattr(relay, "_KEEP_ALIVE_S", 0.1)
+    monkeypatch.setattr(stream, "_KEEP_ALIVE_S", 0.1)
 
 
 @pytest.mark.usefixtures("company")

@@ -1,0 +1,244 @@
+"""What an attempt brought: an answer, a stream that has begun, or the reason why it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.core import verdict
+from app.core.attempts import Cause
+from app.core.errors import GatewayError, Json, UpstreamFailed
+from app.core.meter import BrokenEvent, Reading, StreamMeter, parse, read_plain
+from app.core.ports import Answer, Attempt, Clock
+from app.core.refusals import from_error, refusal, status_of
+from app.core.shapes import as_stream
+from app.core.sse import head, split
+from app.services.run import Run
+
+_LAST_WORDS_S = 2.0
+"""So long the usage and [DONE] may take after the finish_reason."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A whole plain answer."""
+
+    body: bytes
+
+
+@dataclass
+class Opened:
+    """A stream whose first content is there: what was read of it, and where the rest comes from."""
+
+    answer: Answer
+    meter: StreamMeter
+    ready: bytes
+    """Whole events, to be sent first."""
+    held: bytes
+    """The beginning of the next one."""
+
+
+Success = Plain | Opened
+
+
+class Failure(Exception):
+    """An attempt gave no answer."""
+
+    def __init__(self, cause: Cause, error: GatewayError) -> None:
+        super().__init__(error.message)
+        self.cause = cause
+        self.error = error
+
+
+class Reader:
+    """Reads answers, and judges them as it goes."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def read(self, run: Run, attempt: Attempt) -> Success:
+        """The answer to one attempt: all of it, or a stream up to its first content; raises Failure."""
+        with self._failures(run, attempt):
+            answer = attempt.send(lambda headers_s: run.expect(headers_s, "outcome_unknown"))
+            try:
+                return self._answered(run, answer)
+            except BaseException:
+                # What was not read never will be: OpenRouter sees the connection close before anything else is tried.
+                answer.close()
+                raise
+
+    def _answered(self, run: Run, answer: Answer) -> Success:
+        run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
+        if answer.status != 200:
+            body = answer.read()
+            raise self._refused(answer, body)
+        if not run.call.stream:
+            # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
+            run.expect(run.call.wishes.first_content_s or run.clocks.plain, "outcome_unknown")
+            return self._plain(run, answer)
+        run.expect(run.clocks.first_content, "upstream_silent")
+        return self._opened(run, answer)
+
+    @contextmanager
+    def _failures(self, run: Run, attempt: Attempt) -> Iterator[None]:
+        try:
+            yield
+        except GatewayError as raised:
+            error = run.seen(raised)
+            cause = Cause.LEFT if run.is_over else verdict.of_failure(error, attempt.phase)
+            raise Failure(cause, error) from raised
+
+    def _refused(self, answer: Answer, body: bytes) -> Failure:
+        error = refusal(answer.status, answer.headers, body, self._clock.now())
+        told = parse(body)
+        worded = isinstance(told, dict) and bool(told.get("error"))
+        return Failure(verdict.of_refusal(answer.status, error, worded=worded), error)
+
+    def _plain(self, run: Run, answer: Answer) -> Plain:
+        body = answer.read()
+        generation_id = run.reading.generation_id
+        decoded, run.reading = read_plain(body)
+        run.reading.generation_id = generation_id or run.reading.generation_id
+        if decoded is None:
+            raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", "OpenRouter's answer is not JSON.", run))
+        self._refuse_errors(run, answer, decoded)
+        choices = decoded.get("choices")
+        if not isinstance(choices, list):
+            error = _no_answer("upstream_protocol_error", "OpenRouter's answer has no list of choices.", run)
+            raise Failure(Cause.LOST, error)
+        if not choices:
+            raise Failure(Cause.EMPTY, _no_answer("empty_answer", "The model gave no answer: no choices.", run))
+        if run.call.plan.is_chain and not run.reading.has_content:
+            raise Failure(Cause.EMPTY, _no_answer("empty_answer", "The model's answer is empty.", run))
+        return Plain(body)
+
+    def _opened(self, run: Run, answer: Answer) -> Opened:
+        kind = answer.headers.get("Content-Type", "")
+        if not kind.startswith("text/event-stream"):
+            return self._unstreamed(run, answer, kind)
+        meter = StreamMeter()
+        meter.reading.generation_id = run.reading.generation_id
+        run.reading = meter.reading
+        opened = Opened(answer, meter, b"", b"")
+        for chunk in answer.chunks():
+            self._take(run, opened, chunk)
+            if meter.reading.error is not None:
+                self._refuse_errors(run, answer, {})
+            if meter.reading.has_content or meter.reading.done:
+                break
+        else:
+            self._take(run, opened, b"\n\n" if opened.held else b"")
+        self._refuse_errors(run, answer, {})
+        if not meter.reading.has_content:
+            self._refuse_empty(run)
+        if run.call.wishes.whole:
+            self._rest(run, opened)
+        return opened
+
+    def _rest(self, run: Run, opened: Opened) -> None:
+        """Read on to the end: the app hears nothing of an answer that does not get there."""
+        opened.ready += b"".join(more(run, opened))
+        self._refuse_errors(run, opened.answer, {})
+        if not opened.meter.reading.whole:
+            raise Failure(Cause.LOST, broken_off(run))
+
+    def _take(self, run: Run, opened: Opened, chunk: bytes) -> None:
+        try:
+            opened.meter.feed(chunk)
+        except BrokenEvent as error:
+            message = f"OpenRouter sent {error}."
+            raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", message, run)) from error
+        whole, opened.held = split(opened.held + chunk)
+        opened.ready += whole
+
+    def _refuse_empty(self, run: Run) -> None:
+        if run.reading.finish_reason is None and not run.reading.done:
+            raise Failure(Cause.LOST, broken_off(run))
+        if run.call.plan.is_chain or run.reading.finish_reason is None:
+            raise Failure(Cause.EMPTY, _no_answer("empty_answer", "The model's answer is empty.", run))
+
+    def _unstreamed(self, run: Run, answer: Answer, kind: str) -> Opened:
+        """A stream was asked for and one JSON answer came: it is given as the stream it should have been."""
+        decoded, run.reading = read_plain(answer.read())
+        if decoded is not None:
+            self._refuse_errors(run, answer, decoded)
+        if decoded is None or not decoded.get("choices"):
+            message = f"OpenRouter was asked for a stream and sent {kind.partition(';')[0] or 'something else'}."
+            raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", message, run))
+        meter = StreamMeter()
+        stream = as_stream(decoded)
+        meter.feed(stream)
+        run.reading = meter.reading
+        if not meter.reading.has_content:
+            self._refuse_empty(run)
+        return Opened(answer, meter, stream, b"")
+
+    def _refuse_errors(self, run: Run, answer: Answer, decoded: dict[str, Json]) -> None:
+        """An error inside a 200 is a failure by its code; what came of the answer beside it is kept for the app."""
+        reading = run.reading
+        if reading.error is None:
+            return
+        status, error = stated(run, answer, self._clock.now())
+        if decoded.get("choices"):
+            error.metadata = {**(error.metadata or {}), "partial": decoded["choices"]}
+        cause = verdict.of_refusal(status, error, worded=True)
+        if (decoded.get("choices") or reading.has_content) and cause in (Cause.BUSY, Cause.BROKEN, Cause.UNSENT):
+            # Something was made, and so may be billed.
+            cause = Cause.LOST
+        raise Failure(cause, error)
+
+
+def more(run: Run, opened: Opened) -> Iterator[bytes]:
+    """The events that follow the first content, each whole, as they come; raises GatewayError where they break."""
+    reading = opened.meter.reading
+    if reading.done:
+        opened.answer.finish()
+        return
+    seen = (reading.progress, False)
+    run.expect(run.clocks.idle, "upstream_stalled")
+    for chunk in opened.answer.chunks():
+        # Half an event is of no use to anyone, and after it no error event could be read.
+        whole, held = split(opened.held + chunk if opened.held else chunk)
+        before = reading.events
+        try:
+            opened.meter.feed(chunk)
+        except BrokenEvent as error:
+            good = head(whole, reading.events - before - 1)
+            if good:
+                yield good
+            raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
+        opened.held = held
+        if whole:
+            yield whole
+        if opened.meter.reading.done:
+            opened.answer.finish()
+            return
+        # After a finish_reason or an error only the last words can follow, and they follow at once.
+        over = reading.has_finished or reading.error is not None
+        if (reading.progress, over) != seen:
+            seen = (reading.progress, over)
+            run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
+    if opened.held:
+        try:
+            opened.meter.feed(b"\n\n")
+        except BrokenEvent as error:
+            raise broken_off(run) from error
+        yield opened.held + b"\n\n"
+
+
+def stated(run: Run, answer: Answer, now: float) -> tuple[int, GatewayError]:
+    """The error that stood in the answer itself, with its status; only where one did."""
+    error = run.reading.error
+    told = error if isinstance(error, dict) else {"message": str(error)}
+    return status_of(told), from_error(status_of(told), told, answer.headers, now)
+
+
+def broken_off(run: Run) -> GatewayError:
+    """A stream that ended without saying that it ended."""
+    return _no_answer("stream_incomplete", "The answer broke off; it may have been billed.", run)
+
+
+def _no_answer(code: str, message: str, run: Run) -> UpstreamFailed:
+    generation_id = run.reading.generation_id
+    return UpstreamFailed(message, code=code, details={"generation_id": generation_id} if generation_id else None)

@@ -1,0 +1,152 @@
+"""A streamed answer on its way to the app, from the search for a model that answers to the last event."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Generator, Iterator
+
+from app.core.errors import GatewayError, Left
+from app.core.meter import parse
+from app.core.ports import Clock
+from app.core.shapes import error_event
+from app.core.sse import SseDecoder
+from app.services.answers import Opened, broken_off, more, stated
+from app.services.pursuit import Pursuit
+from app.services.run import Run
+
+_KEEP_ALIVE_S = 5.0
+_KEEP_ALIVE = b": orgate is waiting for the model\n\n"
+_DONE = b"data: [DONE]\n\n"
+_DONE_LINE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
+
+
+class Search:
+    """A pursuit in a thread of its own, so that the app can be kept company meanwhile."""
+
+    def __init__(self, pursuit: Pursuit, run: Run) -> None:
+        self._pursuit = pursuit
+        self._run = run
+        self._over = threading.Event()
+        self._found: Opened | None = None
+        self._error: BaseException | None = None
+
+    def go(self) -> None:
+        """Do it; the outcome is in `result`."""
+        try:
+            found = self._pursuit.answer(self._run)
+            assert isinstance(found, Opened)
+            self._found = found
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._over.set()
+
+    def result(self, wait_s: float) -> Opened | None:
+        """What was found, or None when it takes longer; raises what the pursuit raised."""
+        if not self._over.wait(wait_s):
+            return None
+        if self._error is not None:
+            raise self._error
+        return self._found
+
+    def drop(self) -> None:
+        """Nobody wants it any more; what was or will be found is closed."""
+        self._over.wait(2)
+        if self._found is not None:
+            self._found.answer.close()
+
+
+class Stream:
+    """
+    The events of a streamed answer as they come, each whole; closing it ends the call in every case.
+
+    Before the first content comes the app hears comments. A cut answer ends with an error event and without [DONE].
+    One that said its finish_reason but not [DONE] is whole, and gets the [DONE] that clients wait for.
+    """
+
+    def __init__(
+        self, run: Run, search: Search, found: Opened | None, clock: Clock, ended: Callable[[Run, int, str], None]
+    ) -> None:
+        self._clock = clock
+        self._ended = ended
+        self._run = run
+        self._search = search
+        self._found = found
+        self._events = self._relayed()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._events)
+
+    def close(self) -> None:
+        """The app has all of it, or has left: let go of OpenRouter."""
+        self._events.close()
+        if self._run.reading.whole:
+            self._end(200, "answered")
+        else:
+            self._run.end(Left("The app closed the connection."))
+            self._end(499, "left")
+        self._search.drop()
+
+    def _relayed(self) -> Generator[bytes, None, None]:
+        try:
+            while self._found is None:
+                yield _KEEP_ALIVE
+                self._found = self._search.result(_KEEP_ALIVE_S)
+            self._run.first_byte_s = self._clock.monotonic() - self._run.call.started
+            if self._found.ready:
+                yield self._found.ready
+            yield from self._rest(self._found)
+            reading = self._run.reading
+            if reading.error is not None:
+                self._end(200, "error_in_stream")
+                return
+            if not reading.whole:
+                raise broken_off(self._run)
+            if not reading.done:
+                yield _DONE
+            self._end(200, "answered")
+        except GatewayError as error:
+            yield from self._broken(self._run.seen(error))
+
+    def _rest(self, found: Opened) -> Iterator[bytes]:
+        """What follows the first content, untouched; what only a choice calls an error is told where SDKs look."""
+        reading, told = self._run.reading, False
+        try:
+            for events in more(self._run, found):
+                if reading.error is None:
+                    yield events
+                    continue
+                told = told or _tells_error(events)
+                last_words = events if told else _DONE_LINE.split(events)[0]
+                if last_words:
+                    yield last_words
+        except GatewayError:
+            if reading.error is None or self._run.is_over:
+                raise
+        if reading.error is not None and not told:
+            # It stood inside a choice, where SDKs do not look: they would take the answer for a whole one.
+            now = self._clock.now()
+            yield error_event(stated(self._run, found.answer, now)[1], reading, int(now))
+
+    def _broken(self, error: GatewayError) -> Iterator[bytes]:
+        reading = self._run.reading
+        if reading.whole:
+            # Everything was said; only the connection's own end is missing.
+            self._end(200, "answered")
+            if not reading.done:
+                yield _DONE
+            return
+        self._end(*((499, "left") if isinstance(error, Left) else (200, error.code)))
+        yield error_event(error, reading, int(self._clock.now()))
+
+    def _end(self, status: int, outcome: str) -> None:
+        self._run.relax()
+        self._ended(self._run, status, outcome)
+
+
+def _tells_error(events: bytes) -> bool:
+    return any(isinstance(event := parse(data), dict) and event.get("error") for data in SseDecoder().feed(events))
