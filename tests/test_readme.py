@@ -41,7 +41,9 @@ def test_routes() -> None:
 def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The README's first command, run in a copy of what git would clone."""
     clone = tmp_path / "clone"
-    tracked = subprocess.check_output(["git", "ls-files", "-z"], cwd=ROOT, text=True).split("\0")
+    tracked = subprocess.check_output(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, text=True).split(
+        "\0"
+    )
     for name in filter(None, tracked):
         if (ROOT / name).is_file():
             (clone / name).parent.mkdir(parents=True, exist_ok=True)

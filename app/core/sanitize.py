@@ -21,16 +21,19 @@ class Sanitized:
     """Messages left out for their role."""
     cut: int = 0
     """Texts that were cut."""
+    stripped: int = 0
+    """Messages that lost what is neither role nor content."""
 
     @property
     def changed(self) -> bool:
         """The body is no longer what the app sent."""
-        return self.dropped > 0 or self.cut > 0
+        return self.dropped > 0 or self.cut > 0 or self.stripped > 0
 
     @property
     def told(self) -> str:
         """What was done, for the x-orgate-sanitized header."""
-        return f"dropped={self.dropped}; cut={self.cut}"
+        stripped = f"; stripped={self.stripped}" if self.stripped else ""
+        return f"dropped={self.dropped}; cut={self.cut}{stripped}"
 
 
 def sanitize(body: dict[str, Json], mode: str, max_chars: int) -> Sanitized:
@@ -54,23 +57,33 @@ def _strictly(body: dict[str, Json], messages: list[dict[str, Json]], max_chars:
     if not kept:
         raise BadRequest(f"No message is left: only the roles {', '.join(ROLES)} pass here.", param="messages")
     cut = 0
-    shortened = []
+    clean = []
     for message in kept:
         content, cuts = _shorten(message.get("content"), max_chars)
         cut += cuts
-        shortened.append({**message, "content": content} if cuts else message)
-    return Sanitized({**body, "messages": shortened}, dropped=len(messages) - len(kept), cut=cut)
+        clean.append({"role": message["role"], **({"content": content} if "content" in message else {})})
+    stripped = sum(bool(message.keys() - {"role", "content"}) for message in kept)
+    return Sanitized({**body, "messages": clean}, len(messages) - len(kept), cut, stripped)
 
 
 def _shorten(content: Json, max_chars: int) -> tuple[Json, int]:
     if isinstance(content, str):
-        return (content[:max_chars], 1) if len(content) > max_chars else (content, 0)
+        return _substring(content, max_chars)
     if not isinstance(content, list):
         return content, 0
     parts, cuts = [], 0
     for part in content:
         text = part.get("text") if isinstance(part, dict) else None
-        if isinstance(text, str) and len(text) > max_chars:
-            part, cuts = {**part, "text": text[:max_chars]}, cuts + 1
+        if isinstance(text, str):
+            text, cut = _substring(text, max_chars)
+            part, cuts = {**part, "text": text}, cuts + cut
         parts.append(part)
     return parts, cuts
+
+
+def _substring(text: str, max_chars: int) -> tuple[str, int]:
+    """JavaScript's substring, as the document has it: counted in UTF-16 units; half a pair at the end is left out."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) <= 2 * max_chars:
+        return text, 0
+    return units[: 2 * max_chars].decode("utf-16-le", "ignore"), 1

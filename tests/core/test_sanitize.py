@@ -92,7 +92,9 @@ def test_strict_with_nothing_left() -> None:
     [
         pytest.param("x" * 10, "x" * 10, 0, id="at the limit"),
         pytest.param("x" * 11, "x" * 10, 1, id="one over"),
-        pytest.param("😀" * 11, "😀" * 10, 1, id="characters, not bytes"),
+        pytest.param("é" * 11, "é" * 10, 1, id="characters, not bytes"),
+        pytest.param("😀" * 5, "😀" * 5, 0, id="pairs at the limit"),
+        pytest.param("a" + "😀" * 5, "a" + "😀" * 4, 1, id="half a pair is left out"),
         pytest.param(None, None, 0, id="null"),
         pytest.param([], [], 0, id="no parts"),
         pytest.param(
@@ -117,18 +119,28 @@ def test_strict_with_nothing_left() -> None:
 )
 def test_strict_cuts_texts(content: Any, expected: Any, cut: int) -> None:
     """Under strict each text is cut at the limit and counted; images are not texts."""
-    result = sanitize(said({"role": "user", "content": content, "name": "n"}), "strict", 10)
+    result = sanitize(said({"role": "user", "content": content}), "strict", 10)
 
-    assert said({"role": "user", "content": expected, "name": "n"}) == result.body
+    assert said({"role": "user", "content": expected}) == result.body
     assert f"dropped=0; cut={cut}" == result.told
     assert result.changed is (cut > 0)
 
 
 def test_strict_on_messages_without_content() -> None:
-    """A message that has no content, such as one with tool calls, does not get one."""
-    wanted = said({"role": "assistant", "tool_calls": [{"id": "1"}]})
+    """A message that has no content does not get one."""
+    wanted = said({"role": "assistant"})
 
     assert wanted == sanitize(wanted, "strict", 10).body
+
+
+def test_strict_strips_other_fields() -> None:
+    """Under strict a message keeps its role and its content, as in the document, and losing more is counted."""
+    result = sanitize(
+        said({"role": "user", "content": "a", "name": "n"}, {"role": "user", "content": "b"}), "strict", 10
+    )
+
+    assert said({"role": "user", "content": "a"}, {"role": "user", "content": "b"}) == result.body
+    assert ("dropped=0; cut=0; stripped=1", True) == (result.told, result.changed)
 
 
 @given(body, st.integers(1, 12))
