@@ -74,6 +74,6 @@ class Tried:
             "model": self.model,
             "status": self.error.status,
             "reason": self.error.code,
-            "sent": self.phase >= Phase.SENDING,
+            "sent": self.phase >= Phase.SENT,
             "seconds": round(self.seconds, 3),
         }

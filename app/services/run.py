@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.core.attempts import Tried
+from app.core.attempts import Phase, Tried
 from app.core.calls import Call
 from app.core.errors import GatewayError, Left, TimedOut, Unavailable
 from app.core.meter import Reading
@@ -130,8 +130,9 @@ class Run:
         told = [tried.told() for tried in self.history]
         if len(self.asked) > len(told):
             seconds = round(self._clock.monotonic() - self._began, 3)
+            sent = self._attempt is not None and self._attempt.phase >= Phase.SENT
             told.append(
-                {"model": self.asked[-1], "status": status, "reason": outcome, "sent": True, "seconds": seconds}
+                {"model": self.asked[-1], "status": status, "reason": outcome, "sent": sent, "seconds": seconds}
             )
         return tuple(told)
 

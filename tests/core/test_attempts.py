@@ -11,7 +11,7 @@ from app.core.errors import RateLimited
     [
         (Phase.NEW, False),
         (Phase.CONNECTING, False),
-        (Phase.SENDING, True),
+        (Phase.SENDING, False),
         (Phase.SENT, True),
         (Phase.HEADERS, True),
         (Phase.STREAMING, True),
@@ -21,7 +21,7 @@ from app.core.errors import RateLimited
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_told(phase: Phase, sent: bool) -> None:
-    """An attempt is told with its model, what it became, whether anything was sent, and its time."""
+    """An attempt is told with its model, what it became, whether all of it was sent, and its time."""
     error = RateLimited("Wait, dear prompt.", code="upstream_rate_limited")
     tried = Tried("a/b", Cause.BUSY, error, phase, 1.23456)
 
