@@ -65,7 +65,10 @@ def test_all_finish_in_order(make_lab: Callable[[str], Lab], stream: bool) -> No
     times = [row["at_mono_ns"] / 1e9 for row in lab.posts()]
     assert [200] * 5 == statuses
     assert names == _names(lab)
-    assert all(later - earlier > 0.9 for earlier, later in zip(times, times[2:], strict=False))
+    # What is counted is the leaving; when it arrives is up to the machine as well.
+    assert [] == [
+        f"{later - earlier:.2f}" for earlier, later in zip(times, times[2:], strict=False) if later - earlier < 0.7
+    ]
 
 
 def test_leaving_the_line(make_lab: Callable[[str], Lab]) -> None:

@@ -26,7 +26,7 @@ class Walker:
         self._token = lab.gateway.token(name)
         self._texts = texts
         self.sent: dict[str, int] = {}
-        """How many attempts were recorded for each session."""
+        """How many chats each session had sent when its story was told: there must not be more later."""
         self.outcomes: Counter[str] = Counter()
 
     def walk(self, step: Step, number: int) -> list[str]:
@@ -45,12 +45,13 @@ class Walker:
             story = self._story(reply, before)
             posts = self._posts(session, newest, story)
             per_model.update(posts)
-            self.sent[session] = _sent(story)
+            self.sent[session] = len(posts)
             self.outcomes[story.outcome if story else "never began"] += 1
-            if len(posts) != _sent(story):
-                problems.append(
-                    f"{len(posts)} POSTs {posts}, story {story and story.attempts} {story and story.outcome}"
-                )
+            # Of a request whose sending was broken off nobody can say whether OpenRouter saw it.
+            unsure = 1 if story is not None and story.outcome == "left" else 0
+            if abs(len(posts) - _sent(story)) > unsure:
+                told = (story.outcome, story.attempts) if story else None
+                problems.append(f"{len(posts)} POSTs {posts}, story {told}")
             if reply is not None:
                 problems += self._judge(step, reply, posts)
             if reply is None or reply.status == 200 or reply.headers["x-should-retry"] != "true":
