@@ -9,6 +9,7 @@ from typing import Any
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import is_connection_dropped
 
 from app.core.attempts import Phase
 
@@ -16,6 +17,8 @@ _SEND_S = 30.0
 _SLOWEST_UPLOAD = 100_000
 """Bytes per second."""
 
+handover = threading.Lock()
+"""Held while a connection changes its attempt, and while one is shut: nobody shuts what is another's by then."""
 
 active = threading.local()
 """Its `attempt` is the one this thread is in: urllib3 hands out connections without saying for whom."""
@@ -64,11 +67,24 @@ class _TlsConnection(_Followed, HTTPSConnection):
     pass
 
 
-class _PlainPool(urllib3.HTTPConnectionPool):
+class _HandsOver:
+    """A pool whose connections belong to the attempt that takes them from that moment on."""
+
+    def _get_conn(self, timeout: float | None = None) -> Any:  # urllib3's connection
+        connection = super()._get_conn(timeout)  # type: ignore[misc]  # urllib3's class stands behind this one
+        with handover:
+            connection.attempt = getattr(active, "attempt", None)
+            if connection.sock is not None and is_connection_dropped(connection):
+                # The attempt before was cancelled between urllib3's own look and this one.
+                connection.close()
+        return connection
+
+
+class _PlainPool(_HandsOver, urllib3.HTTPConnectionPool):
     ConnectionCls = _PlainConnection
 
 
-class _TlsPool(urllib3.HTTPSConnectionPool):
+class _TlsPool(_HandsOver, urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 

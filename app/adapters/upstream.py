@@ -21,7 +21,7 @@ import urllib3
 from requests.models import PreparedRequest
 from urllib3.util.retry import Retry
 
-from app.adapters.connections import FollowedAdapter, active
+from app.adapters.connections import FollowedAdapter, active, handover
 from app.adapters.failures import cancelled, mapped
 from app.core.attempts import Phase
 from app.core.errors import BadRequest, GatewayError, UpstreamFailed
@@ -176,9 +176,10 @@ class HttpAttempt:
 
     def _shut(self) -> None:
         # A connection that went back to the pool may already carry another attempt.
-        if self._sock is not None and self._connection.attempt is self:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
+        with handover:
+            if self._sock is not None and self._connection.attempt is self:
+                with suppress(OSError):
+                    self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class HttpAnswer:
