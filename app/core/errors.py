@@ -5,6 +5,7 @@ GatewayError
 ├── BadRequest            400 invalid_request_error
 ├── Unauthenticated       401 authentication_error
 ├── InsufficientCredits   402 insufficient_credits
+├── BudgetExceeded        402 budget_exceeded
 ├── Forbidden             403 permission_error
 ├── NotFound              404 not_found_error
 ├── MethodNotAllowed      405 invalid_request_error
@@ -83,6 +84,14 @@ class InsufficientCredits(GatewayError):
     status = 402
     type = "insufficient_credits"
     code = "insufficient_credits"
+
+
+class BudgetExceeded(GatewayError):
+    """The app has spent what it may; never 429, which programs would repeat."""
+
+    status = 402
+    type = "budget_exceeded"
+    code = "budget_exceeded"
 
 
 class Forbidden(GatewayError):

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 SCOPES = ("chat", "models", "credits", "usage")
+CONTROL = "control"
+"""The scope of the owner's own tools alone: pausing apps, the ledger's care."""
+
 QUOTA_KINDS = ("chat", "credits", "models")
 OWNER = "orgate"
 """The app that the owner's own tools are: command line and tray."""
@@ -30,3 +33,9 @@ class Grant:
     """The token's own quotas by kind, such as {"chat": "60 per minute"}; the others are the gateway's."""
     wishes: Mapping[str, str] = field(default_factory=dict)
     """What the token wishes for its calls (core/wishes.py), such as {"delivery": "whole"}."""
+    budgets: Mapping[str, int] = field(default_factory=dict)
+    """What the app may spend, by period (core/budget.py), in nano-dollars."""
+    models: tuple[str, ...] = ()
+    """The models it may use, full ids or "author/*"; empty for all."""
+    max_price: Mapping[str, str] = field(default_factory=dict)
+    """The dearest it may use, in dollars per million tokens, such as {"prompt": "1", "completion": "5"}."""

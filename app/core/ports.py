@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.core.attempts import Phase
+from app.core.budget import Budget
 from app.core.calls import CallReport
 from app.core.grants import Grant
+from app.core.ledger import Checkpoint, Closing, Hold, LedgerState, Open, Sums, UsageReport
 
 
 class Clock(Protocol):
@@ -164,6 +166,74 @@ class Quotas(Protocol):
 
     def look(self, app: str, kind: str, rate: str | None) -> Allowance:
         """The same without counting."""
+        ...
+
+
+class Ledger(Protocol):
+    """The record of every attempt and what it cost. Money in nano-dollars, moments in seconds since 1970."""
+
+    def reserve(self, hold: Hold, budgets: Sequence[Budget]) -> None:
+        """
+        Write the hold down, for good, unless it does not fit a budget of its app.
+
+        Raises BudgetExceeded, or Unavailable when nothing can be written: then nothing may be sent.
+        """
+        ...
+
+    def identify(self, attempt_id: str, generation_id: str) -> None:
+        """OpenRouter's id of an attempt under way; written down soon, for the case of a crash."""
+        ...
+
+    def close(self, closing: Closing) -> None:
+        """What became of an attempt: written down soon and once, in order; tried again until it can be."""
+        ...
+
+    def flush(self) -> None:
+        """Return when everything so far is written down; raises Unavailable when it cannot be."""
+        ...
+
+    def open(self) -> list[Open]:
+        """Every attempt that is reserved or ambiguous, oldest first."""
+        ...
+
+    def sums(self, app: str | None = None) -> Sums:
+        """Everything ever, of one app or of all."""
+        ...
+
+    def spent_between(self, since: float, until: float) -> int:
+        """What attempts sent in this time have cost, as far as is settled."""
+        ...
+
+    def began_at(self) -> float | None:
+        """When the first attempt was sent; None before there was one."""
+        ...
+
+    def usage(self, by: str, since: float, until: float) -> UsageReport:
+        """Spending by "day", "app", "model" or "agent"; hours of UTC are the finest it tells apart."""
+        ...
+
+    def settled_for(self, key_id: str) -> tuple[int, int]:
+        """What has ever been settled for one key, and for all keys."""
+        ...
+
+    def checkpoint(self, key_id: str) -> Checkpoint | None:
+        """The last one of this key."""
+        ...
+
+    def reconciled(self, key_id: str, checkpoint: Checkpoint, outside: int, source: str) -> None:
+        """A new checkpoint of this key, and what others spent since the last one ("credits" or "key" tells)."""
+        ...
+
+    def fact(self, name: str) -> str | None:
+        """A fact kept for the gateway's next start, as text."""
+        ...
+
+    def keep_fact(self, name: str, value: str | None) -> None:
+        """Keep it soon; None forgets it."""
+        ...
+
+    def state(self) -> LedgerState:
+        """How the ledger is."""
         ...
 
 
