@@ -137,7 +137,10 @@ class TokenBook:
     def _read(self) -> list[Grant]:
         try:
             rows = json.loads(self._book_file.read_bytes())["tokens"]
-            return [Grant(**{**row, "scopes": frozenset(row["scopes"])}) for row in rows]
+            return [
+                Grant(**{**row, "scopes": frozenset(row["scopes"]), "models": tuple(row.get("models", ()))})
+                for row in rows
+            ]
         except FileNotFoundError:
             return []
         except (OSError, ValueError, TypeError, KeyError):
