@@ -17,6 +17,9 @@ from app.core.refusals import refusal
 from app.core.shapes import dump
 from app.services.kept import Dated, Kept
 
+_ROUTES = (":nitro", ":floor", ":exacto", ":online")
+"""Ends of an id that say how to reach the model, not which; the catalogue does not list them."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -63,7 +66,7 @@ class Models:
         self._only = only
         self._lock = threading.Lock()
         self._decoded: tuple[float, list[Model]] | None = None
-        self._contexts: dict[str, int] = {}
+        self._entries: dict[str, Model] = {}
         self._listings: dict[Query, Listing] = {}
         self.kept = Kept(lambda: "models", self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
 
@@ -81,22 +84,28 @@ class Models:
                 self._listings[query] = listing
         return Shown(listing, value.stale, value.age_s)
 
-    def context_of(self, model: str) -> int | None:
-        """How many tokens a model takes, by the catalogue at hand, without asking anybody; None when not known."""
+    def entry_of(self, model: str) -> Model | None:
+        """The catalogue's entry, by the catalogue at hand, without asking anybody; None when not known."""
         value = self.kept.peek()
         if value is None:
             return None
         with self._lock:
             self._decode(value)
-            return self._contexts.get(model)
+            entries = self._entries
+        entry = entries.get(model)
+        return entries.get(model.rpartition(":")[0]) if entry is None and model.endswith(_ROUTES) else entry
+
+    def context_of(self, model: str) -> int | None:
+        """How many tokens a model takes; None when not known, as with `entry_of`."""
+        entry = self.entry_of(model)
+        size = entry.get("context_length") if entry is not None else None
+        return size if isinstance(size, int) else None
 
     def _decode(self, value: Dated) -> list[Model]:
         if self._decoded is None or self._decoded[0] != value.fetched_at:
             models = json.loads(value.body)["data"]
             self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
-            self._contexts = {
-                model["id"]: size for model in models if isinstance(size := model.get("context_length"), int)
-            }
+            self._entries = _by_name(models)
             self._listings.clear()
         return self._decoded[1]
 
@@ -119,3 +128,13 @@ class Models:
         if not whole:
             raise UpstreamFailed("OpenRouter's /models is no list of models.", code="upstream_protocol_error")
         return body
+
+
+def _by_name(models: list[Model]) -> dict[str, Model]:
+    """The entries by id and by canonical slug, which a model shares with its variants (":free", ":batch")."""
+    named: dict[str, Model] = {}
+    for model in models:
+        _, colon, variant = model["id"].partition(":")
+        slug = str(model.get("canonical_slug") or model["id"])
+        named.setdefault(slug.removesuffix(colon + variant) + colon + variant, model)
+    return {**named, **{model["id"]: model for model in models}}
