@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,13 +68,14 @@ class TokenBook:
 
     def revoke(self, ids: frozenset[str], at: int) -> None:
         """From now on these no longer count, also on open connections."""
+        self.change(ids, lambda grant: replace(grant, revoked_at=at) if grant.revoked_at is None else grant)
+
+    def change(self, ids: frozenset[str], update: Callable[[Grant], Grant]) -> list[Grant]:
+        """From now on these allow what `update` makes of them, without new tokens; returns the changed ones."""
         with locked(self._lock_file, wait=True):
-            self._write(
-                [
-                    replace(grant, revoked_at=at) if grant.id in ids and grant.revoked_at is None else grant
-                    for grant in self._read()
-                ]
-            )
+            grants = [update(grant) if grant.id in ids else grant for grant in self._read()]
+            self._write(grants)
+        return [grant for grant in grants if grant.id in ids]
 
     def _claims(self, token: str) -> dict[str, Json]:
         if len(token) > _MAX_LENGTH:

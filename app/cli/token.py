@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli import options
+from app.cli import limits, options
 from app.cli.client import TOKEN
 from app.cli.output import MISUSED, Failure, emit, table
-from app.core.errors import GatewayError
-from app.core.grants import OWNER, QUOTA_KINDS, SCOPES
+from app.core.errors import GatewayError, NotFound
+from app.core.grants import OWNER, SCOPES
 
 if TYPE_CHECKING:
     from app.core.grants import Grant
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Issue, list and revoke the tokens of programs.
+    """Issue, change, list and revoke the tokens of programs.
 
     \b
     Example:
@@ -34,9 +34,7 @@ def command() -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="What it may do; all, if not given.")
 @click.option("--days", type=int, default=365, show_default=True, help="How long it lives.")
-@click.option("--rate-chat", metavar="QUOTA", help='Its own quota, such as "60 per minute".')
-@click.option("--rate-credits", metavar="QUOTA", help="As above.")
-@click.option("--rate-models", metavar="QUOTA", help="As above.")
+@limits.given
 @click.option("--delivery", type=click.Choice(["live", "whole"]), help="Deliver answers as they come, or only whole.")
 @click.option("--queue", metavar="S", help="Wait so long for the quota instead of getting 429.")
 @click.option("--first-content-timeout", metavar="S", help="Move on from a model that is silent so long.")
@@ -44,20 +42,19 @@ def command() -> None:
 @click.option("--timeout", metavar="S", help="The longest a call may take.")
 @click.option("--retry-ambiguous", is_flag=True, help="Repeat what may have been billed already.")
 @click.option("--past-policy", is_flag=True, help="Ask the chain's next model also after a refusal for the content.")
+@click.option("--clamp", is_flag=True, help="Ask for as long an answer as can be paid for, where the call cannot.")
 @options.state_dir
 @options.as_json
 def issue(
     name: str,
     scopes: tuple[str, ...],
     days: int,
-    rate_chat: str | None,
-    rate_credits: str | None,
-    rate_models: str | None,
     retry_ambiguous: bool,
     past_policy: bool,
+    clamp: bool,
     state_dir: str | None,
     as_json: bool,
-    **wishes: str | None,
+    **given: Any,  # limits and wishes, by name
 ) -> None:
     """Print a new token for the program NAME, and nothing else. It is shown only this once.
 
@@ -65,27 +62,59 @@ def issue(
     Example:
       OPENAI_API_KEY=$(orgate token issue my-script)
       orgate token issue batch --scope chat --rate-chat "120 per minute" --days 30
+      orgate token issue agent --budget 5/day --budget 50/month --models "openai/gpt-4o-mini,qwen/*" --max-price 1,5
     """
-    from app.settings.readers import rate
-
-    given = dict(zip(QUOTA_KINDS, (rate_chat, rate_credits, rate_models), strict=True))
-    try:
-        quotas = {kind: rate(text) for kind, text in given.items() if text is not None}
-    except ValueError as error:
-        raise Failure(f"A quota {error}.", MISUSED) from None
-    wanted = {wish.replace("_", "-"): text for wish, text in wishes.items() if text is not None}
+    wishes = {wish: text for wish, text in given.items() if wish not in limits.NAMES and text is not None}
+    wanted = {wish.replace("_", "-"): text for wish, text in wishes.items()}
     if retry_ambiguous:
         wanted["retry-ambiguous"] = "1"
     if past_policy:
         wanted["past-policy"] = "1"
+    if clamp:
+        wanted["clamp"] = "1"
     try:
-        token, grant = _office(state_dir).issue(name, scopes=scopes or SCOPES, days=days, quotas=quotas, wishes=wanted)
+        token, grant = _office(state_dir).issue(
+            name, scopes=scopes or SCOPES, days=days, wishes=wanted, **limits.read(given)
+        )
     except GatewayError as error:
         raise Failure(error.message, MISUSED) from None
     if as_json:
         emit({"token": token, **_shape(grant)})
     else:
         click.echo(token)
+
+
+@command.command("set")
+@click.argument("name")
+@limits.given
+@options.state_dir
+@options.as_json
+def set_limits(name: str, state_dir: str | None, as_json: bool, **given: Any) -> None:  # limits, by name
+    """Change the limits of all tokens of the program NAME; at once, without new tokens or a restart.
+
+    What is not named stays. The budgets that are given take the place of all it had. --budget none, --models all,
+    --max-price none and --rate-chat default lift a limit.
+
+    \b
+    Example:
+      orgate token set my-editor --budget 5/day --budget 50/month
+      orgate token set my-editor --budget none --models "anthropic/*"
+    """
+    changes = limits.read(given)
+    if not changes:
+        raise Failure("Say what to change; see: orgate token set --help", MISUSED)
+    try:
+        changed = _office(state_dir).change(name, **changes)
+    except NotFound as error:
+        raise Failure(error.message) from None
+    except GatewayError as error:
+        raise Failure(error.message, MISUSED) from None
+    if as_json:
+        emit([_shape(grant) for grant in changed])
+    else:
+        last = changed[-1]
+        told = "; ".join(filter(None, [limits.told(last), _quotas(last)])) or "no limits of its own"
+        click.echo(f"Changed {len(changed)} token{'s' if len(changed) > 1 else ''} of {name}: {told}.")
 
 
 @command.command("list")
@@ -105,8 +134,11 @@ def list_tokens(state_dir: str | None, as_json: bool) -> None:
     if not grants:
         click.echo("No tokens yet. Issue one with: orgate token issue NAME")
         return
-    rows = [("APP", "ID", "SCOPES", "QUOTAS", "ISSUED", "STATE")]
-    click.echo(table([*rows, *map(_row, grants)]))
+    rows = [("APP", "ID", "SCOPES", "QUOTAS", "ISSUED", "STATE"), *map(_row, grants)]
+    told = ["LIMITS", *map(limits.told, grants)]
+    if any(told[1:]):
+        rows = [(*row, limit) for row, limit in zip(rows, told, strict=True)]
+    click.echo(table(rows))
 
 
 @command.command()
@@ -154,6 +186,7 @@ def _shape(grant: Grant) -> dict[str, object]:
         "scopes": sorted(grant.scopes),
         "quotas": dict(grant.quotas),
         "wishes": dict(grant.wishes),
+        **limits.shape(grant),
         "issued_at": grant.issued_at,
         "expires_at": grant.expires_at,
         "revoked_at": grant.revoked_at,
@@ -167,8 +200,12 @@ def _row(grant: Grant) -> tuple[str, ...]:
         state = f"expired {_day(grant.expires_at)}"
     else:
         state = f"until {_day(grant.expires_at)}"
-    quotas = ", ".join(f"{kind} {rate}" for kind, rate in grant.quotas.items()) or "default"
+    quotas = _quotas(grant) or "default"
     return grant.app, grant.id, " ".join(sorted(grant.scopes)), quotas, _day(grant.issued_at), state
+
+
+def _quotas(grant: Grant) -> str:
+    return ", ".join(f"{kind} {rate}" for kind, rate in grant.quotas.items())
 
 
 def _day(moment: int) -> str:

@@ -26,6 +26,8 @@ class Call:
     """The body as it came."""
     changed: dict[str, Json] | None
     """The body as it is to be sent where that is another; each attempt puts its model in."""
+    body: dict[str, Json]
+    """What is sent, decoded: `changed`, or else `raw`. Its model is the first that was asked for."""
     headers: Mapping[str, str]
     """What OpenRouter is sent beside the key and the content type."""
     wishes: Wishes
@@ -65,3 +67,5 @@ class CallReport:
     provider: str | None = None
     generation_id: str | None = None
     usage: Usage | None = None
+    overhead_s: float | None = None
+    """What the gateway itself took before the first content, waits between attempts included; None without content."""

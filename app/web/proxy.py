@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import flask
 
-from app.core import chain, chat, preferences, sanitize, wishes
+from app.core import chain, chat, policy, preferences, sanitize, wishes
 from app.core.calls import Call
 from app.core.errors import Json
+from app.core.grants import Grant
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
 from app.web.peer import peer_of
@@ -21,24 +22,29 @@ _PASSED_PREFIX = "x-openrouter-"
 @bp.post("/chat/completions")
 def chat_completions() -> flask.Response:
     """The answer to a chat, whole or as events, from the first model of the app's chain that gives one."""
-    here = visit()
+    here, grant = visit(), app_of()
     wish = chat.read(here.body)
     checked = sanitize.sanitize(here.body, settings().sanitize, settings().max_message_chars)
     wanted = _wishes()
+    models = chain.models_of(wish.model, wish.fallbacks)
+    policy.check_models(grant, models)
+    changed = _changed(checked, grant)
     plan = chain.Plan(
-        models=chain.models_of(wish.model, wish.fallbacks),
+        models=policy.under_ceiling(grant, models, services().models.entry_of),
         retry_ambiguous=wanted.retry_ambiguous,
         past_policy=wanted.past_policy,
+        clamp=wanted.clamp,
         context_of=services().models.context_of,
     )
     call = Call(
         id=here.id,
-        grant=app_of(),
+        grant=grant,
         endpoint="/chat/completions",
         plan=plan,
         stream=wish.stream,
         raw=here.raw,
-        changed=_changed(checked),
+        changed=changed,
+        body=here.body if changed is None else changed,
         headers=_upstream_headers(wish.stream),
         wishes=wanted,
         started=here.started,
@@ -56,14 +62,21 @@ def _wishes() -> Wishes:
     return wishes.read({**app_of().wishes, **called})
 
 
-def _changed(checked: sanitize.Sanitized) -> dict[str, Json] | None:
+def _changed(checked: sanitize.Sanitized, grant: Grant) -> dict[str, Json] | None:
     """The body without what the gateway does itself and in OpenRouter's spelling; None when it can go as it came."""
     body = checked.body
-    preferred = preferences.translate(body.get("provider"))
+    preferred = _preferred(body.get("provider"), grant)
     if preferred is None and not checked.changed and not ({"models", "route"} & body.keys()):
         return None
     changed = {name: value for name, value in body.items() if name not in ("models", "route")}
     return changed if preferred is None else {**changed, "provider": preferred}
+
+
+def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
+    """The provider preferences in OpenRouter's spelling, under the token's ceiling; None when they can stay."""
+    translated = preferences.translate(given)
+    ceiling = policy.ceiling(grant, translated or given)
+    return translated if ceiling is None else {**(translated or given or {}), "max_price": ceiling}
 
 
 def _relayed(call: Call) -> flask.Response:

@@ -4,6 +4,7 @@ import stat
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,19 @@ def test_bad_names(office: TokenOffice, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"scopes": ["everything"]}, {"quotas": {"all": "1 per day"}}, {"days": 0}, {"days": 366}]
+    "given",
+    [
+        {"scopes": ["everything"]},
+        {"quotas": {"all": "1 per day"}},
+        {"days": 0},
+        {"days": 366},
+        {"budgets": {"hour": 5}},
+        {"budgets": {"day": -1}},
+        {"models": ["gpt"]},
+        {"max_price": {"prompt": "cheap"}},
+        {"max_price": {"image": "1"}},
+    ],
+    ids=str,
 )
 def test_bad_grants(office: TokenOffice, given: dict[str, object]) -> None:
     """What cannot be granted is refused."""
@@ -122,3 +135,63 @@ def test_revoke_by_id(office: TokenOffice, book: TokenBook) -> None:
     with pytest.raises(Unauthenticated):
         book.verify(first)
     assert "app" == book.verify(second).app
+
+
+def test_limits_come_back(office: TokenOffice, book: TokenBook, tmp_path: Path) -> None:
+    """Budgets, models and ceiling are on record, also for a process that starts later."""
+    token, grant = office.issue(
+        "app", budgets={"day": 5, "total": 0}, models=["a/b", "c/*"], max_price={"prompt": "1", "completion": "0.5"}
+    )
+
+    assert grant == book.verify(token) == TokenBook(tmp_path).verify(token)
+    assert ({"day": 5, "total": 0}, ("a/b", "c/*")) == (grant.budgets, grant.models)
+    assert {"prompt": "1", "completion": "0.5"} == grant.max_price
+
+
+def test_another_process_changes(office: TokenOffice, book: TokenBook, tmp_path: Path) -> None:
+    """What another process changes counts here at once, for every token of the app and for no other."""
+    first, second, other = (office.issue(name, models=["a/b"])[0] for name in ("app", "app", "other"))
+    before = book.verify(first)
+
+    changed = TokenOffice(TokenBook(tmp_path), SystemClock()).change("app", budgets={"day": 5}, models=())
+
+    assert [book.verify(first), book.verify(second)] == changed
+    assert replace(before, budgets={"day": 5}, models=()) == book.verify(first)
+    assert (("a/b",), {}) == (book.verify(other).models, book.verify(other).budgets)
+
+
+def test_quotas_change_one_by_one(office: TokenOffice) -> None:
+    """A quota is changed or given back without touching the others."""
+    office.issue("app", quotas={"chat": "5 per minute", "models": "1 per hour"})
+
+    (changed,) = office.change("app", quotas={"chat": None, "credits": "9 per day"})
+
+    assert {"models": "1 per hour", "credits": "9 per day"} == changed.quotas
+
+
+def test_only_tokens_in_force_change(office: TokenOffice) -> None:
+    """A revoked token stays as it was; an app that has no other is not found."""
+    office.issue("app")
+    office.revoke("app")
+
+    with pytest.raises(NotFound):
+        office.change("app", budgets={"day": 5})
+    assert [{}] == [grant.budgets for grant in office.all()]
+
+
+def test_racing_changes(office: TokenOffice, tmp_path: Path) -> None:
+    """Changes that are made at the same time all take effect."""
+    names = [f"app {number}" for number in range(8)]
+    for name in names:
+        office.issue(name)
+    offices = [TokenOffice(TokenBook(tmp_path), SystemClock()) for _ in names]
+    threads = [
+        threading.Thread(target=each.change, args=(name,), kwargs={"budgets": {"day": number}})
+        for number, (each, name) in enumerate(zip(offices, names, strict=True))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert [{"day": number} for number in range(8)] == [grant.budgets for grant in office.all()]
