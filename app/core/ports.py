@@ -80,6 +80,10 @@ class Attempt(Protocol):
         """
         ...
 
+    def advance(self, phase: Phase) -> None:
+        """It got this far, as seen by whoever reads the answer."""
+        ...
+
     def cancel(self) -> None:
         """End it now, from any thread and in any phase: the thread inside is woken with a GatewayError."""
         ...
@@ -156,6 +160,10 @@ class Tokens(Protocol):
         """From now on these no longer count, also on open connections."""
         ...
 
+    def change(self, ids: frozenset[str], update: Callable[[Grant], Grant]) -> list[Grant]:
+        """From now on these allow what `update` makes of them, without new tokens; returns the changed ones."""
+        ...
+
 
 class Quotas(Protocol):
     """Counts requests per app."""
@@ -166,6 +174,22 @@ class Quotas(Protocol):
 
     def look(self, app: str, kind: str, rate: str | None) -> Allowance:
         """The same without counting."""
+        ...
+
+
+class Pauses(Protocol):
+    """Knows which apps may not call for now."""
+
+    def paused(self) -> frozenset[str]:
+        """Their names, EVERYBODY (core/pauses.py) among them if so; raises Unavailable when that is not known."""
+        ...
+
+    def pause(self, app: str) -> None:
+        """From now on this app may not call."""
+        ...
+
+    def resume(self, app: str) -> None:
+        """It may again; EVERYBODY lifts every pause."""
         ...
 
 
@@ -200,6 +224,10 @@ class Ledger(Protocol):
         """Everything ever, of one app or of all."""
         ...
 
+    def taken(self, app: str, since: float) -> tuple[int, int]:
+        """What this app has spent since a midnight of UTC, and what its open holds of that time amount to."""
+        ...
+
     def spent_between(self, since: float, until: float) -> int:
         """What attempts sent in this time have cost, as far as is settled."""
         ...
@@ -212,6 +240,10 @@ class Ledger(Protocol):
         """Spending by "day", "app", "model" or "agent"; hours of UTC are the finest it tells apart."""
         ...
 
+    def costs(self) -> list[tuple[str, str, int]]:
+        """What every app has ever spent on every model: app, model, nano-dollars."""
+        ...
+
     def settled_for(self, key_id: str) -> tuple[int, int]:
         """What has ever been settled for one key, and for all keys."""
         ...
@@ -220,7 +252,7 @@ class Ledger(Protocol):
         """The last one of this key."""
         ...
 
-    def reconciled(self, key_id: str, checkpoint: Checkpoint, outside: int, source: str) -> None:
+    def reconciled(self, key_id: str, checkpoint: Checkpoint, spent_outside: int, source: str) -> None:
         """A new checkpoint of this key, and what others spent since the last one ("credits" or "key" tells)."""
         ...
 
@@ -234,6 +266,26 @@ class Ledger(Protocol):
 
     def state(self) -> LedgerState:
         """How the ledger is."""
+        ...
+
+    def faults(self) -> str | None:
+        """What a thorough look finds wrong with it; None when it is whole. May take seconds."""
+        ...
+
+    def accept(self) -> None:
+        """The owner has seen that it was restored: budgets count again from what it holds."""
+        ...
+
+    def trim(self, before: float) -> int:
+        """Remove the rows of closed attempts from before this moment, the sums stay; how many those were."""
+        ...
+
+    def back_up_daily(self) -> None:
+        """Make today's copy if there is none, and remove those that are too old."""
+        ...
+
+    def stop(self) -> None:
+        """Write what is left and close it."""
         ...
 
 

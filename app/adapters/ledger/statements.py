@@ -1,0 +1,97 @@
+"""What is written, as statements that SQLite and PostgreSQL both take."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, String, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.adapters.ledger.schema import attempts, checkpoints, facts, outside, spending
+from app.core.ledger import OPEN
+
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+
+is_open = attempts.c.state.in_([literal_column(f"'{state.value}'", String) for state in OPEN])
+"""Written out: a partial index is not used for a parameter."""
+
+reserve = insert(attempts)
+
+_FROM_CLOSING = (
+    "state", "cost", "source", "served_model", "provider", "generation_id", "is_byok", "prompt_tokens",
+    "completion_tokens", "cached_tokens", "reasoning_tokens", "status", "outcome", "first_content_ms", "duration_ms",
+    "closed_at",
+)  # fmt: skip
+
+close = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt_id"), is_open)
+    .values({name: func.coalesce(bindparam(f"new_{name}"), attempts.c[name]) for name in _FROM_CLOSING})
+    .returning(
+        attempts.c.number,
+        attempts.c.at,
+        attempts.c.app,
+        attempts.c.agent,
+        attempts.c.model,
+        attempts.c.key_id,
+        attempts.c.prompt_tokens,
+        attempts.c.completion_tokens,
+    )
+)
+"""Closes what is open, and only that; what the closing does not say stays."""
+
+identify = (
+    update(attempts)
+    .where(attempts.c.id == bindparam("attempt_id"), is_open)
+    .values(generation_id=bindparam("new_generation_id"))
+)
+
+doubt_all = update(attempts).where(attempts.c.state == "reserved").values(state="ambiguous")
+
+_settled = select(func.coalesce(func.sum(spending.c.cost), 0)).where(
+    spending.c.app == bindparam("app"), spending.c.day >= bindparam("day")
+)
+_held = select(func.coalesce(func.sum(attempts.c.hold), 0)).where(
+    attempts.c.app == bindparam("app"), attempts.c.at >= bindparam("since"), is_open
+)
+_taken = select(_settled.scalar_subquery().label("settled"), _held.scalar_subquery().label("held"))
+
+
+def taken(connection: Connection, app: str, since_ms: int) -> tuple[int, int]:
+    """What an app has spent and what it holds since a midnight, in milliseconds since 1970; what lies ahead counts."""
+    found = connection.execute(_taken, {"app": app, "day": since_ms // DAY_MS, "since": since_ms}).one()
+    return int(found.settled), int(found.held)
+
+
+@lru_cache
+def added(table: Table, keys: tuple[str, ...], dialect: str) -> Any:  # either dialect's Insert, with its own type
+    """Insert a row, or add its figures to the one that is there under the same keys."""
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(table)
+    figures = [column.name for column in table.columns if column.name not in keys]
+    return statement.on_conflict_do_update(
+        index_elements=list(keys), set_={name: table.c[name] + statement.excluded[name] for name in figures}
+    )
+
+
+@lru_cache
+def replaced(table: Table, key: str, dialect: str) -> Any:  # as above
+    """Insert a row in place of the one with the same key."""
+    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = make(table)
+    others = [column.name for column in table.columns if column.name != key]
+    return statement.on_conflict_do_update(
+        index_elements=[key], set_={name: statement.excluded[name] for name in others}
+    )
+
+
+SPENDING_KEYS = ("app", "day", "key_id")
+HOURS_KEYS = ("hour", "app", "agent", "model")
+
+forget_fact = delete(facts).where(facts.c.name == bindparam("name_"))
+note_outside = insert(outside)
+last_at = select(func.max(attempts.c.at))
+fact = select(facts.c.value).where(facts.c.name == bindparam("name_"))
+checkpoint_at = select(checkpoints.c.at).where(checkpoints.c.key_id == bindparam("key_id"))

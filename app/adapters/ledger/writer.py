@@ -1,0 +1,255 @@
+"""One connection that writes, for all threads: whoever comes first carries out what the others wait for as well."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, SQLAlchemyError
+
+from app.adapters.ledger.database import Database, is_breakage
+from app.adapters.ledger.schema import NewerLedger
+from app.core.errors import GatewayError, Unavailable
+from app.core.ports import Events
+
+_AGAIN_S = 1.0
+_LATER_S = 0.25
+_MOST_AT_ONCE = 500
+
+Work = Callable[[Connection], Any]
+"""Something to be written; it may be carried out again after a transaction was undone."""
+
+
+class Job:
+    """Something to be written, and whether it was."""
+
+    def __init__(self, work: Work, *, patient: bool) -> None:
+        self.work = work
+        self.patient = patient
+        """It is kept and tried again for as long as the database cannot be written."""
+        self.done = False
+        self.value: Any = None
+        self.error: Exception | None = None
+
+
+class Writer:
+    """
+    Carries jobs out in the order they came, many in one transaction (group commit).
+
+    A job may raise a GatewayError before it has written anything; then only that job fails.
+    """
+
+    def __init__(self, database: Database, renewed: Callable[[Connection | None], None], events: Events) -> None:
+        """`renewed` is told each new connection, and None when a transaction was undone."""
+        self._database = database
+        self._renewed = renewed
+        self._events = events
+        self._connection: Connection | None = None
+        self._turn = threading.Lock()
+        self._jobs: deque[Job] = deque()
+        self._later: tuple[float, Callable[[], Work | None]] | None = None
+        self._wanted = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._thread_lock = threading.Lock()
+        self._failed_at = float("-inf")
+        self.trouble: str | None = None
+        """Why nothing could be written at the last try."""
+
+    def open(self) -> None:
+        """Have the database at hand; raises NewerLedger and Unavailable."""
+        with self._turn:
+            try:
+                self._ready()
+            except NewerLedger:
+                raise
+            except Exception as error:
+                self._in_trouble(error)
+                raise _unavailable(_why(error)) from None
+
+    def now(self, work: Work) -> Any:  # whatever the work returns
+        """Have it committed before this returns; raises what the work raised, or Unavailable."""
+        job, asked_at = Job(work, patient=False), time.monotonic()
+        self._jobs.append(job)
+        with self._turn:
+            while not job.done:
+                if self.trouble is not None and self._failed_at > asked_at:
+                    # It failed while this one waited. Older jobs are kept; this one is not.
+                    self._jobs.remove(job)
+                    raise _unavailable(self.trouble)
+                self._carry_out()
+            if self._stopped.is_set():
+                self._drop()
+        if job.error is not None:
+            raise job.error
+        return job.value
+
+    def soon(self, work: Work) -> None:
+        """Have it committed soon, after what came before; it is tried until it can be."""
+        self._jobs.append(Job(work, patient=True))
+        if self._stopped.is_set():
+            self._finish()
+        else:
+            self._wanted.set()
+            self._start()
+
+    def later(self, make: Callable[[], Work | None]) -> None:
+        """Have what this makes, if anything, done within a moment, once however often it is asked for meanwhile."""
+        if self._later is None:
+            self._later = (time.monotonic() + _LATER_S, make)
+            self._wanted.set()
+            self._start()
+
+    def close(self) -> None:
+        """Write what is left, if it can be, and let go of the connection; what comes after this is written at once."""
+        self._stopped.set()
+        self._wanted.set()
+        with self._thread_lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(5)
+        self._finish()
+
+    def _start(self) -> None:
+        if self._thread is not None:
+            return
+        with self._thread_lock:
+            if self._thread is None and not self._stopped.is_set():
+                self._thread = threading.Thread(target=self._run, name="orgate-ledger", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            later = self._later
+            self._wanted.wait(None if later is None else max(0.0, later[0] - time.monotonic()))
+            self._wanted.clear()
+            if self._later is not None and time.monotonic() >= self._later[0]:
+                self._take_later()
+            with self._turn:
+                if self._jobs:
+                    self._carry_out()
+            if self._jobs:
+                # What could not be written waits here, or for the next one who has something to write.
+                self._stopped.wait(_AGAIN_S if self.trouble else 0)
+                self._wanted.set()
+
+    def _take_later(self) -> None:
+        later, self._later = self._later, None
+        work = None if later is None else later[1]()
+        if work is not None:
+            self._jobs.append(Job(work, patient=True))
+
+    def _finish(self) -> None:
+        with self._turn:
+            self._take_later()
+            if self._connection is not None:
+                # A file that was removed meanwhile is put back before the connection that has it is let go of.
+                self._jobs.append(Job(lambda _: None, patient=False))
+            while self._jobs:
+                self._carry_out()
+                if self.trouble is not None:
+                    break
+            if self._jobs:
+                self._events.warn("ledger.unwritten", rows=len(self._jobs), why=self.trouble)
+            self._drop()
+
+    def _carry_out(self) -> None:
+        """Take the jobs that wait and write them, together if that works and else one by one."""
+        jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_AT_ONCE))]
+        try:
+            self._write(self._ready(), jobs)
+        except Exception as error:
+            self._in_trouble(error)
+            self._put_off([job for job in jobs if not job.done], _why(error))
+            return
+        if self.trouble is not None:
+            self.trouble = None
+            self._events.note("ledger.writes_again")
+
+    def _write(self, connection: Connection, jobs: list[Job]) -> None:
+        try:
+            self._transaction(connection, jobs)
+        except Exception as error:
+            self._renewed(None)
+            if _is_lasting(error):
+                raise
+            # One of them is at fault: the others must not suffer for it.
+            for job in jobs:
+                self._write_alone(connection, job)
+
+    def _write_alone(self, connection: Connection, job: Job) -> None:
+        try:
+            self._transaction(connection, [job])
+        except Exception as error:
+            self._renewed(None)
+            if _is_lasting(error):
+                raise
+            self._events.broke("ledger.broke", error)
+            job.error, job.done = _unavailable(_why(error)), True
+
+    def _transaction(self, connection: Connection, jobs: list[Job]) -> None:
+        with connection.begin():
+            for job in jobs:
+                job.error = None
+                try:
+                    job.value = job.work(connection)
+                except GatewayError as error:
+                    job.error = error
+        for job in jobs:
+            job.done = True
+
+    def _in_trouble(self, error: Exception) -> None:
+        """Nothing can be written at present: look at the files anew before the next try."""
+        why = _why(error)
+        if self.trouble is None:
+            self._events.warn("ledger.unavailable", why=why)
+        self.trouble, self._failed_at = why, time.monotonic()
+        self._database.is_suspect |= is_breakage(error)
+        if self._connection is not None and (self._connection.closed or self._database.is_there()):
+            self._drop()
+
+    def _put_off(self, jobs: list[Job], why: str) -> None:
+        """The patient jobs go back to where they stood; the others are told."""
+        for job in reversed(jobs):
+            if job.patient:
+                self._jobs.appendleft(job)
+            else:
+                job.error, job.done = _unavailable(why), True
+
+    def _ready(self) -> Connection:
+        before = self._connection
+        self._connection = self._database.connect() if before is None else self._database.check(before)
+        if self._connection is not before:
+            self._renewed(self._connection)
+        return self._connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            try:
+                connection.close()
+            except (SQLAlchemyError, OSError):
+                connection.invalidate()
+
+
+def _unavailable(why: str) -> Unavailable:
+    return Unavailable(
+        f"The ledger cannot be written ({why}), so nothing is sent. Check the state folder: orgate db",
+        code="ledger_unavailable",
+        retry_after_s=5,
+    )
+
+
+def _is_lasting(error: Exception) -> bool:
+    """The database is at fault (full, locked, read-only, broken, gone), not what was to be written."""
+    return isinstance(error, (OSError, OperationalError, InvalidRequestError)) or is_breakage(error)
+
+
+def _why(error: Exception) -> str:
+    """The reason without statement and parameters."""
+    found = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(found, "strerror", None) or str(found) or type(found).__name__
