@@ -1,0 +1,190 @@
+"""The hold of every attempt: set aside before it is sent, settled once, never lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from app.core import estimate, verdict
+from app.core.attempts import Phase, Tried
+from app.core.budget import Budget
+from app.core.calls import Call, CallReport
+from app.core.catalogue import Model
+from app.core.errors import BudgetExceeded, Json, Left
+from app.core.ledger import Closing, Hold, Open, Source, State
+from app.core.meter import Reading, Usage
+from app.core.money import NANO, nanos
+from app.core.ports import Clock, Events, Ledger
+from app.services.models import Models
+from app.services.settler import Settler
+
+_BEGIN_S = 2.0
+
+Spent = Callable[[str, str, int], None]
+"""Is told app, model and nano-dollars of a cost that has become known."""
+
+
+class Holds:
+    """Keeps the ledger for the attempts of all calls."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        models: Models,
+        settler: Settler,
+        clock: Clock,
+        events: Events,
+        unknown_hold: int,
+        spent: Sequence[Spent],
+        may_begin: threading.Event,
+    ) -> None:
+        self._ledger = ledger
+        self._models = models
+        self._settler = settler
+        self._clock = clock
+        self._events = events
+        self._told: set[tuple[str, ...]] = set()
+        self._unknown_hold = unknown_hold
+        self._spent = tuple(spent)
+        self._may_begin = may_begin
+        self._lock = threading.Lock()
+        self._running = 0
+        # Of what was sent before this start nobody here knows when it ended.
+        self._quiet_since = clock.monotonic() if ledger.began_at() is not None else float("-inf")
+
+    def take(self, call: Call, number: int, model: str, key_id: str) -> Hold:
+        """
+        The hold of an attempt, committed: now it may be sent.
+
+        Raises BudgetExceeded when it does not fit, and Unavailable when it cannot be written down.
+        """
+        # OpenRouter's totals from before the first call are what the costs of nameless attempts are read from.
+        self._may_begin.wait(_BEGIN_S)
+        entry = self._models.entry_of(model)
+        body = {**call.body, "model": model}
+        guess = estimate.hold_of(entry, body, len(call.raw), unknown=self._unknown_hold)
+        hold = Hold(
+            attempt_id=f"{call.id}:{number}",
+            call_id=call.id,
+            number=number,
+            app=call.app,
+            endpoint=call.endpoint,
+            asked=call.model,
+            model=model,
+            key_id=key_id,
+            amount=guess.amount,
+            priced=guess.priced,
+            stream=call.stream,
+        )
+        try:
+            self._ledger.reserve(hold, [Budget(period, limit) for period, limit in call.grant.budgets.items()])
+        except BudgetExceeded as error:
+            self._explain(error, call.app, entry, body, len(call.raw))
+            raise
+        with self._lock:
+            self._running += 1
+        return hold
+
+    def _explain(self, error: BudgetExceeded, app: str, entry: Model | None, body: dict[str, Json], size: int) -> None:
+        """Tell the app how long an answer it could still have, and the owner, once in each period, that it is over."""
+        details = error.details = error.details or {}
+        left = nanos(details.get("left")) or 0
+        affordable = estimate.affordable_tokens(entry, body, size, left)
+        if affordable:
+            details["affordable_max_tokens"] = affordable
+        self._tell_exceeded(app, details)
+
+    def _tell_exceeded(self, app: str, details: dict[str, Json]) -> None:
+        episode = (app, str(details.get("period")), str(details.get("resets_at")), str(details.get("limit")))
+        with self._lock:
+            if episode in self._told:
+                return
+            self._told.add(episode)
+        self._events.warn("budget.exceeded", app=app, **details)
+
+    def identified(self, hold: Hold, generation_id: str) -> None:
+        """OpenRouter has given the attempt an id."""
+        self._ledger.identify(hold.attempt_id, generation_id)
+
+    def failed(self, hold: Hold, tried: Tried, reading: Reading) -> None:
+        """The attempt gave no answer: its hold is released if that cost nothing for certain."""
+        status, outcome = tried.error.status, tried.error.code
+        # An error inside a 200 has a generation behind it, whatever OpenRouter says of charging for it.
+        unbilled = tried.phase < Phase.SENT or not (verdict.may_be_billed(tried.cause) or reading.error is not None)
+        self._over(hold, reading, status, outcome, tried.seconds, unbilled=unbilled)
+
+    def unsent(self, hold: Hold) -> None:
+        """The attempt was not even begun."""
+        self._over(hold, Reading(), Left.status, Left.code, None, unbilled=True)
+
+    def ended(self, hold: Hold, report: CallReport, reading: Reading) -> None:
+        """The call is over and this attempt answered it, or was answering it when it ended."""
+        self._over(hold, reading, report.status, report.outcome, report.duration_s, report.first_byte_s)
+
+    def lost(self, hold: Hold, reading: Reading) -> None:
+        """Nobody waits for the attempt any more: the app left, or our own code failed around it."""
+        self._over(hold, reading, Left.status, Left.code, None)
+
+    def quiet_s(self) -> float:
+        """For how many seconds no attempt has been under way; 0 while one is."""
+        with self._lock:
+            return 0.0 if self._running else self._clock.monotonic() - self._quiet_since
+
+    def _over(
+        self,
+        hold: Hold,
+        reading: Reading,
+        status: int,
+        outcome: str,
+        seconds: float | None,
+        first_content_s: float | None = None,
+        *,
+        unbilled: bool = False,
+    ) -> None:
+        cost = _believable(reading.usage, hold)
+        state = State.SETTLED if cost is not None else State.RELEASED if unbilled else State.AMBIGUOUS
+        self._ledger.close(
+            Closing(
+                attempt_id=hold.attempt_id,
+                state=state,
+                cost=cost if state is State.SETTLED else 0 if state is State.RELEASED else None,
+                source=Source.ANSWER if state is State.SETTLED else None,
+                served_model=reading.model,
+                provider=reading.provider,
+                generation_id=reading.generation_id,
+                usage=reading.usage,
+                status=status,
+                outcome=outcome,
+                first_content_s=first_content_s,
+                duration_s=seconds,
+            )
+        )
+        with self._lock:
+            self._running -= 1
+            self._quiet_since = self._clock.monotonic()
+        if state is State.AMBIGUOUS:
+            self._settler.add(_open(hold, reading.generation_id, self._clock.now()))
+        elif cost:
+            for tell in self._spent:
+                tell(hold.app, hold.model, cost)
+
+
+def _believable(usage: Usage | None, hold: Hold) -> int | None:
+    """The cost that the answer told, unless it is so far above the hold that OpenRouter is asked again."""
+    if usage is None or usage.cost is None:
+        return None
+    return usage.cost if usage.cost <= 3 * hold.amount + NANO else None
+
+
+def _open(hold: Hold, generation_id: str | None, now: float) -> Open:
+    return Open(
+        attempt_id=hold.attempt_id,
+        app=hold.app,
+        model=hold.model,
+        key_id=hold.key_id,
+        generation_id=generation_id,
+        amount=hold.amount,
+        state=State.AMBIGUOUS,
+        at=now,
+    )
