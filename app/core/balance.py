@@ -20,6 +20,8 @@ class KeyFigures:
     limit_reset: str | None
     is_free_tier: bool | None
     rate_limit: dict[str, Json] | None
+    free_requests: dict[str, int | None] | None = None
+    """Requests to free models today, of the whole account: "used", "limit" and "remaining"."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +92,20 @@ def _key_figures(data: Mapping[str, Json]) -> KeyFigures | None:
         limit_reset=_text(data.get("limit_reset")),
         is_free_tier=free_tier if isinstance(free_tier, bool) else None,
         rate_limit=_rate_limit(rate_limit) if isinstance(rate_limit, dict) else None,
+        free_requests=_free_requests(data.get("free_model_daily_requests")),
     )
 
 
 def _rate_limit(value: Mapping[str, Json]) -> dict[str, Json]:
     requests, interval = value.get("requests"), value.get("interval")
     return {"requests": requests if isinstance(requests, int) else None, "interval": _text(interval)}
+
+
+def _free_requests(value: Json) -> dict[str, int | None] | None:
+    if not isinstance(value, dict):
+        return None
+    counts = {name: _whole(value.get(name)) for name in ("used", "limit", "remaining")}
+    return counts if any(each is not None for each in counts.values()) else None
 
 
 def _data(answer: Json) -> Mapping[str, Json]:
@@ -105,6 +115,10 @@ def _data(answer: Json) -> Mapping[str, Json]:
 
 def _text(value: Json) -> str | None:
     return value[:256] if isinstance(value, str) else None
+
+
+def _whole(value: Json) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 10**9 else None
 
 
 def _plus(amount: int | None, more: int) -> int | None:

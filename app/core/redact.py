@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+_LONGEST = 512
+_MOST = 20
+"""So long a text and so many members of a list are told; apps choose what they call a model."""
+
 _KEY = re.compile(r"sk-or-[A-Za-z0-9._~+/=-]*")
 _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?")
 _BEARER = re.compile(r"(?i)((?:bearer\s++)++)(?!\[)[A-Za-z0-9._~+/=-]+")
@@ -16,6 +20,18 @@ def redact(text: str) -> str:
     if "eyJ" in text:
         text = _TOKEN.sub("[token]", text)
     return _BEARER.sub(r"\1[secret]", text)
+
+
+def clean(value: object) -> object:
+    """A fact as it may be told outside: plain JSON of a bounded size without secrets."""
+    if isinstance(value, str):
+        text = redact(value)
+        return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+    if isinstance(value, dict):
+        return {str(name): clean(inner) for name, inner in list(value.items())[:_MOST]}
+    if isinstance(value, (list, tuple)):
+        return [clean(inner) for inner in value[:_MOST]]
+    return value if value is None or isinstance(value, (int, float)) else redact(str(value))
 
 
 def mask(key: str) -> str:

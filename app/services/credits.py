@@ -6,16 +6,20 @@ import hashlib
 import json
 import threading
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.core import balance
 from app.core.balance import Figures
-from app.core.errors import GatewayError, Json, UpstreamFailed
+from app.core.errors import GatewayError, Json, Unavailable, UpstreamFailed
+from app.core.forecast import Forecast
 from app.core.meter import parse
-from app.core.money import NANO, dollars
-from app.core.ports import Cache, Clock, Events, Upstream, Vault
+from app.core.money import NANO
+from app.core.ports import Cache, Clock, Events, Ledger, Upstream, Vault
 from app.core.refusals import refusal
-from app.services.kept import Kept
+from app.services.kept import Dated, Kept
+from app.services.monitor import Monitor
+from app.services.pace import Pace
 
 _HEAVY_SHARE = 100
 """Spending more than one part in this many of the rest makes the figures too old to show."""
@@ -48,6 +52,7 @@ class Credits:
         cache: Cache,
         clock: Clock,
         events: Events,
+        ledger: Ledger,
         ttl_ms: int,
         management_key: str | None,
         low_marks: tuple[int, ...],
@@ -55,10 +60,12 @@ class Credits:
         self._upstream = upstream
         self._vault = vault
         self._clock = clock
-        self._events = events
         self._management_key = management_key
-        self._low_marks = low_marks
-        self._low_told: int | None = None
+        self._pace = Pace(ledger, clock, events)
+        self._monitor = Monitor(
+            facts=ledger, forecast=self._pace.forecast, clock=clock, events=events, low_marks=low_marks
+        )
+        self._decoded: tuple[bytes, Figures] | None = None
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_sum = 0
         self._spent_lock = threading.Lock()
@@ -66,10 +73,26 @@ class Credits:
 
     def get(self, *, force: bool = False, max_wait_s: float = 90.0) -> Balance:
         """The balance as of now; raises GatewayError when OpenRouter never told it."""
-        value = self.kept.get(force=force, max_wait_s=max_wait_s)
-        figures = balance.unpack(json.loads(value.body))
-        spent = self._spent_since(value.fetched_at)
-        return Balance(figures.after(spent), value.fetched_at, value.age_s, value.stale, estimated=spent > 0)
+        return self._as_of_now(self.kept.get(force=force, max_wait_s=max_wait_s))
+
+    def peek(self) -> Balance | None:
+        """The balance by the figures at hand, without asking anybody; None when there are none."""
+        value = self.kept.peek()
+        return None if value is None else self._as_of_now(value)
+
+    def told(self, *, force: bool = False) -> tuple[Figures, float]:
+        """OpenRouter's own figures, nothing taken off, and when it was asked for them; raises GatewayError."""
+        value = self.kept.get(force=force)
+        return self._decode(value.body), value.fetched_at
+
+    def remaining(self) -> int | None:
+        """What is left by the figures at hand, in nano-dollars; None when it is not known."""
+        balance = self.peek()
+        return None if balance is None else balance.figures.remaining
+
+    def forecast(self, remaining: int | None) -> Forecast:
+        """The pace of spending, and when so many nano-dollars end."""
+        return self._pace.forecast(remaining)
 
     def spent(self, amount: int) -> None:
         """Take note that a call cost this many nano-dollars; heavy use has the figures fetched again."""
@@ -80,28 +103,36 @@ class Credits:
                 # Without figures from OpenRouter nothing is ever taken off: the two oldest become one.
                 (_, first), (at, second) = self._spent.popleft(), self._spent.popleft()
                 self._spent.appendleft((at, first + second))
+        with suppress(Unavailable):
+            # Without a key there are no figures to take it from.
+            self._look(self._vault.key())
+
+    def doubtful(self) -> None:
+        """OpenRouter refused the key, or for want of money: the figures are older than the truth."""
+        self.kept.refresh()
+
+    def _look(self, key: str) -> None:
         value = self.kept.peek()
         if value is None:
             return
-        remaining = balance.unpack(json.loads(value.body)).remaining
-        since = self._spent_since(value.fetched_at)
-        if since > _HEAVY_AMOUNT or (remaining is not None and since * _HEAVY_SHARE > max(remaining, 0)):
+        told, since = self._decode(value.body), self._spent_since(value.fetched_at)
+        self._monitor.look(_id_of(key), told.after(since))
+        if since > _HEAVY_AMOUNT or (told.remaining is not None and since * _HEAVY_SHARE > max(told.remaining, 0)):
             self.kept.refresh()
 
-    def remaining(self) -> int | None:
-        """What is left by the figures at hand, in nano-dollars, without asking anybody; None when it is not known."""
-        value = self.kept.peek()
-        if value is None:
-            return None
-        figures = balance.unpack(json.loads(value.body))
-        return figures.after(self._spent_since(value.fetched_at)).remaining
-
-    def doubtful(self) -> None:
-        """OpenRouter refused for want of money: the figures are older than the truth."""
-        self.kept.refresh()
-
     def _cache_name(self) -> str:
-        return "credits:" + hashlib.sha256(self._vault.key().encode()).hexdigest()[:16]
+        return "credits:" + _id_of(self._vault.key())
+
+    def _as_of_now(self, value: Dated) -> Balance:
+        spent = self._spent_since(value.fetched_at)
+        figures = self._decode(value.body).after(spent)
+        return Balance(figures, value.fetched_at, value.age_s, value.stale, estimated=spent > 0)
+
+    def _decode(self, body: bytes) -> Figures:
+        decoded = self._decoded
+        if decoded is None or decoded[0] != body:
+            decoded = self._decoded = (body, balance.unpack(json.loads(body)))
+        return decoded[1]
 
     def _spent_since(self, fetched_at: float) -> int:
         with self._spent_lock:
@@ -109,8 +140,13 @@ class Credits:
                 self._spent_sum -= self._spent.popleft()[1]
             return self._spent_sum
 
+    def _spent_meanwhile(self, asked_at: float) -> int:
+        """The same for figures that are not in use yet."""
+        with self._spent_lock:
+            return sum(amount for at, amount in self._spent if at >= asked_at)
+
     def _fetch(self) -> bytes:
-        key = self._vault.key()
+        key, asked_at = self._vault.key(), self._clock.now()
         account = self._ask("/credits", self._management_key or key, unknown=(403, 404, 410))
         try:
             of_key = self._ask("/key", key, unknown=())
@@ -122,7 +158,9 @@ class Credits:
         figures = balance.combine(account, of_key)
         if figures is None:
             raise UpstreamFailed("OpenRouter's account figures make no sense.", code="upstream_protocol_error")
-        self._tell(figures)
+        before = self.kept.peek()
+        self._monitor.fetched(figures, None if before is None else self._decode(before.body))
+        self._monitor.look(_id_of(key), figures.after(self._spent_meanwhile(asked_at)))
         return json.dumps(balance.pack(figures)).encode()
 
     def _ask(self, path: str, key: str, unknown: tuple[int, ...]) -> Json:
@@ -131,27 +169,13 @@ class Credits:
             return None
         answer = parse(body)
         if status != 200:
+            if status == 401:
+                self._monitor.refused(_id_of(key), "management key" if key == self._management_key else "key")
             raise refusal(status, {}, body, self._clock.now())
         if not isinstance(answer, dict):
             raise UpstreamFailed(f"OpenRouter's {path} is not JSON.", code="upstream_protocol_error")
         return answer
 
-    def _tell(self, figures: Figures) -> None:
-        """The document's "Credit Monitoring": the figures to the log, and a warning the first time they are low."""
-        remaining, total, used = figures.remaining, figures.total, figures.used
-        shown = {
-            "total": _dollars(total),
-            "remaining": _dollars(remaining),
-            "used": _dollars(used),
-            "percentage": round(used * 100 / total, 2) if total and used is not None else None,
-            "source": figures.source,
-        }
-        self._events.note("credits.status", **shown)
-        mark = min((mark for mark in self._low_marks if remaining is not None and remaining < mark), default=None)
-        if mark is not None and (self._low_told is None or mark < self._low_told):
-            self._events.warn("credits.low", below=dollars(mark), **shown)
-        self._low_told = mark
 
-
-def _dollars(amount: int | None) -> str | None:
-    return None if amount is None else dollars(amount)
+def _id_of(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import flask
 
 from app.core.errors import Json
+from app.core.forecast import Forecast
 from app.core.money import json_number
 from app.core.shapes import dump
 from app.services.credits import Balance
@@ -45,8 +47,25 @@ def _shape(balance: Balance) -> dict[str, Json]:
         },
         "data": {"total_credits": total, "total_usage": used},
         "source": figures.source,
-        "as_of": datetime.fromtimestamp(balance.fetched_at, UTC).isoformat(timespec="milliseconds"),
+        "as_of": moment(balance.fetched_at),
         "age_s": round(balance.age_s, 3),
         "stale": balance.stale,
         "estimated": balance.estimated,
+        "forecast": forecast_shape(services().credits.forecast(figures.remaining), json_number),
+        "free_requests": key.free_requests if key else None,
     }
+
+
+def forecast_shape(forecast: Forecast, amount: Callable[[int | None], Json]) -> dict[str, Json]:
+    """The forecast as JSON; `amount` writes nano-dollars."""
+    return {
+        "per_hour": {name: amount(pace) for name, pace in forecast.per_hour.items()},
+        "ends_at": None if forecast.ends_at is None else moment(forecast.ends_at),
+        "reason": forecast.reason,
+        "unusual": forecast.unusual,
+    }
+
+
+def moment(seconds: float) -> str:
+    """A moment in seconds since 1970 as ISO 8601 with milliseconds, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

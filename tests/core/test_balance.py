@@ -42,6 +42,7 @@ key_figures = st.builds(
     limit_reset=st.none() | st.just("daily"),
     is_free_tier=st.none() | st.booleans(),
     rate_limit=st.none() | st.just({"requests": -1, "interval": "10s"}),
+    free_requests=st.none() | st.just({"used": 3, "limit": 50, "remaining": 47}),
 )
 figures = st.builds(Figures, st.sampled_from(["credits", "key"]), money, money, st.none() | key_figures)
 
@@ -88,6 +89,34 @@ figures = st.builds(Figures, st.sampled_from(["credits", "key"]), money, money, 
 def test_combine(credits_answer: Any, key_answer: Any, known: Figures | None) -> None:
     """What the two answers say becomes one account of the money; what neither says is None, never 0."""
     assert known == combine(credits_answer, key_answer)
+
+
+@pytest.mark.parametrize(
+    ("told", "known"),
+    [
+        pytest.param({"used": 3, "limit": 50, "remaining": 47}, {"used": 3, "limit": 50, "remaining": 47}, id="all"),
+        pytest.param({"used": 3, "reset": "x"}, {"used": 3, "limit": None, "remaining": None}, id="one of three"),
+        pytest.param({"used": True, "limit": -1, "remaining": "47"}, None, id="no numbers"),
+        pytest.param({}, None, id="empty"),
+        pytest.param([3, 50], None, id="another type"),
+        pytest.param(None, None, id="nothing"),
+    ],
+)
+def test_free_requests(told: Any, known: Any) -> None:
+    """What is left of the day's free requests is known where OpenRouter tells it."""
+    known_figures = combine(None, {"data": {"usage": 1, "free_model_daily_requests": told}})
+
+    assert known_figures is not None
+    assert known_figures.key is not None
+    assert known == known_figures.key.free_requests
+
+
+def test_kept_by_an_older_gateway() -> None:
+    """Figures that were kept before free requests were known are still good."""
+    kept = pack(Figures("key", None, None, KEY_FIGURES))
+    del kept["key"]["free_requests"]
+
+    assert Figures("key", None, None, KEY_FIGURES) == unpack(kept)
 
 
 def test_recorded_zeros() -> None:

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 
+from app.adapters.ledger import SqlLedger
+from app.adapters.statefiles import private_folder
+from app.core.ledger import Closing, Hold, Source, State
+from app.core.money import NANO
 from app.sandbox import Sandbox
 from app.services import kept
-from tests.gateway import Gateway
+from tests.gateway import Gateway, running_gateway
+from tests.services.fakes import FakeClock, Recorder
 from tests.upstream import ScriptedUpstream
 
 KEY_ANSWER = {"data": {"label": "sk-or-v1-abc...def", "usage": 3.17, "limit": 10, "limit_remaining": 6.83}}
@@ -143,3 +153,77 @@ def test_management_key(make_gateway: Callable[..., Gateway], sandbox: Sandbox) 
     credits = gateway.get("/credits").json()
 
     assert ("credits", 17.58) == (credits["source"], credits["remaining_credits"])
+
+
+def _spent(folder: Path, hours_ago: float, dollars: int) -> None:
+    """Write into the ledger of a gateway that is to be started what was spent some time ago."""
+    clock = FakeClock()
+    clock.time = time.time() - hours_ago * 3600
+    ledger = SqlLedger(private_folder(folder) / "ledger.db", clock, Recorder())
+    ledger.open_for_use()
+    name = f"call_{hours_ago}:1"
+    ledger.reserve(Hold(name, "call", 1, "tester", "/chat/completions", "m", "m", "key", NANO, True), [])
+    ledger.close(Closing(name, State.SETTLED, cost=dollars * NANO, source=Source.ANSWER))
+    ledger.stop()
+
+
+def test_forecast(make_gateway: Callable[..., Gateway], tmp_path: Path) -> None:
+    """The balance comes with the pace of spending and the moment it leads to nothing, as numbers."""
+    _spent(tmp_path / "state0", 20, 10)
+    gateway = make_gateway(openrouter_background_refresh="false")
+
+    credits = gateway.get("/credits").json()
+
+    forecast = credits["forecast"]
+    assert {"1h": 0, "24h": pytest.approx(0.5, 0.01), "7d": None} == forecast["per_hour"]
+    assert (None, None) == (forecast["reason"], forecast["unusual"])
+    left_h = (datetime.fromisoformat(forecast["ends_at"]).timestamp() - time.time()) / 3600
+    assert pytest.approx(credits["remaining_credits"] / 0.5, 0.01) == left_h
+
+
+def test_no_forecast(gateway: Gateway, sandbox: Sandbox) -> None:
+    """Without a history there is no forecast but the reason why."""
+    unknown = {"per_hour": {"1h": None, "24h": None, "7d": None}, "ends_at": None, "unusual": None}
+
+    assert {**unknown, "reason": "not_enough_data"} == gateway.get("/credits").json()["forecast"]
+
+
+def test_free_requests(gateway: Gateway) -> None:
+    """What is left of the day's requests to free models is told."""
+    gateway.chat("sandbox/ok:free")
+
+    assert {"used", "limit", "remaining"} == set(gateway.get("/credits").json()["free_requests"])
+
+
+def test_no_free_requests(scripted: Gateway) -> None:
+    """Where OpenRouter does not tell the free requests they are null."""
+    assert None is scripted.get("/credits").json()["free_requests"]
+
+
+def test_one_alert_over_restarts(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A gateway that starts again knows what it warned of."""
+    sandbox.account(total_usage="20.5")
+    alerts = []
+    for _ in range(2):
+        with running_gateway(sandbox, tmp_path / "state", openrouter_background_refresh="false") as gateway:
+            gateway.get("/credits")
+            told = gateway.services.bulletin.reader(0).more(5) or []
+            alerts.append([notice.event for notice in told if notice.kind == "alert"])
+
+    assert [["credits.low"], []] == alerts
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_alert_command(make_gateway: Callable[..., Gateway], sandbox: Sandbox, tmp_path: Path) -> None:
+    """ORGATE_ALERT_COMMAND is run with the alert on its input."""
+    box = tmp_path / "a box"
+    os.mkfifo(box)
+    gateway = make_gateway(
+        openrouter_background_refresh="false", orgate_alert_command=f"sh -c 'cat > \"$1\"' sh '{box}'"
+    )
+    sandbox.account(total_usage="24.5")
+    gateway.get("/credits")
+
+    told = json.loads(box.read_bytes())
+
+    assert ("credits.low", "1", "0.5") == (told["event"], told["facts"]["below"], told["facts"]["remaining"])

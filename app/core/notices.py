@@ -1,0 +1,122 @@
+"""Notices: the few events that the owner and the apps hear of beyond the log, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Protocol
+
+from app.core.errors import Json
+from app.core.pauses import EVERYBODY
+
+ALERT = "alert"
+"""Something to act on."""
+CREDITS = "credits"
+"""New figures of the account."""
+PAUSED = "paused"
+RESUMED = "resumed"
+
+_EPISODES = frozenset({"budget.exceeded", "credits.low", "credits.purchased", "key.low"})
+"""These say a thing once by themselves."""
+
+_ALERTS = _EPISODES | {"key.refused", "key.unusable"}
+_ALERTS_IF_WARNINGS = ("budget", "ledger", "reconcile")
+_SUBJECT = ("app", "period", "which")
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One event that is told."""
+
+    id: int
+    """Larger than that of every notice before, also of those before a restart."""
+    at: float
+    """Seconds since 1970."""
+    kind: str
+    event: str
+    level: str
+    """"info", "warning" or "error"."""
+    facts: Mapping[str, Json]
+    """Plain JSON without secrets; money as decimal strings in dollars."""
+
+    @property
+    def app(self) -> str | None:
+        """The app that it is about; None when it is about everything."""
+        app = self.facts.get("app")
+        return app if isinstance(app, str) and app != EVERYBODY else None
+
+    @property
+    def subject(self) -> tuple[Json, ...] | None:
+        """What it repeats when it comes again; None when it never comes again without cause."""
+        if self.kind != ALERT or self.event in _EPISODES:
+            return None
+        return (self.event, *(str(self.facts.get(name)) for name in _SUBJECT))
+
+
+class Listener(Protocol):
+    """Is handed notices as they come; it must not make anyone wait."""
+
+    def tell(self, notice: Notice) -> None:
+        """One more notice."""
+        ...
+
+
+def kind_of(event: str, level: str) -> str | None:
+    """The kind of notice that an event of this level is, or None when only the log hears of it."""
+    area, _, what = event.partition(".")
+    if what in (PAUSED, RESUMED):
+        return what
+    if event == "credits.status":
+        return CREDITS
+    return ALERT if event in _ALERTS or (level != "info" and area in _ALERTS_IF_WARNINGS) else None
+
+
+def told(notice: Notice) -> dict[str, Json]:
+    """The notice as plain JSON."""
+    return {
+        "id": notice.id,
+        "at": datetime.fromtimestamp(notice.at, UTC).isoformat(timespec="milliseconds"),
+        "kind": notice.kind,
+        "event": notice.event,
+        "level": notice.level,
+        "message": message(notice.event, notice.facts),
+        "facts": dict(notice.facts),
+    }
+
+
+def message(event: str, facts: Mapping[str, Json]) -> str:
+    """The event in one sentence for people."""
+    match event:
+        case "credits.low":
+            lasts = f"; at the present pace that lasts {facts['lasts']}" if facts.get("lasts") else ""
+            return f"Less than {_money(facts, 'below')} is left at OpenRouter: {_money(facts, 'remaining')}{lasts}."
+        case "key.low":
+            return f"The key may spend less than {_money(facts, 'below')} more: {_money(facts, 'remaining')}."
+        case "credits.purchased":
+            return f"{_money(facts, 'amount')} of credits came in; {_money(facts, 'remaining')} is left at OpenRouter."
+        case "credits.status":
+            return f"{_money(facts, 'remaining')} is left at OpenRouter."
+        case "budget.exceeded":
+            budget = f"{_money(facts, 'limit')} a {facts.get('period')}"
+            return f"{facts.get('app')} has used up its budget of {budget.removesuffix(' a total')}."
+        case "app.paused" | "app.resumed":
+            app = "every program" if facts.get("app") == EVERYBODY else facts.get("app")
+            return f"Calls of {app} are {event.partition('.')[2]}."
+        case "key.refused":
+            return f"OpenRouter refuses the {facts.get('which') or 'key'}; it was revoked, or was never one."
+        case "ledger.written_off":
+            return f"What {facts.get('attempts')} attempts cost was never told; {_money(facts, 'amount')} is assumed."
+        case "reconcile.outside":
+            return f"Others than this gateway's programs have spent {_money(facts, 'cost')} at OpenRouter."
+    reason = facts.get("why") or facts.get("reason")
+    return f"{event}: {reason}" if reason else event
+
+
+def _money(facts: Mapping[str, Json], name: str) -> str:
+    try:
+        amount = Decimal(str(facts.get(name)))
+    except InvalidOperation:
+        return "an unknown amount"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
