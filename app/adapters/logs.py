@@ -14,11 +14,8 @@ import structlog
 
 from app.core.calls import CallReport
 from app.core.money import dollars
-from app.core.redact import redact
-
-_LONGEST = 512
-_MOST = 20
-"""So long a text and so many members of a list get into a line; apps choose what they call a model."""
+from app.core.ports import Events
+from app.core.redact import clean, redact
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _Line = MutableMapping[str, Any]  # structlog's own type for an event's fields
@@ -117,8 +114,8 @@ def configure(*, level: str, namespaces: tuple[str, ...], stream: TextIO | None 
     return LogSink(level=level, namespaces=namespaces)
 
 
-def log_crashes(sink: LogSink) -> None:
-    """Send what nobody caught, in any thread, to the log instead of raw to the terminal."""
+def log_crashes(sink: Events) -> None:
+    """Send what nobody caught, in any thread, to the sinks instead of raw to the terminal."""
 
     def crashed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if not issubclass(kind, KeyboardInterrupt):
@@ -141,15 +138,4 @@ def _facts(_: object, __: str, line: _Line) -> _Line:
 
 
 def _redacted(_: object, __: str, line: _Line) -> _Line:
-    return {name: redact(str(value)) if name == "exception" else _clean(value) for name, value in line.items()}
-
-
-def _clean(value: object) -> object:
-    if isinstance(value, str):
-        text = redact(value)
-        return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-    if isinstance(value, dict):
-        return {name: _clean(inner) for name, inner in list(value.items())[:_MOST]}
-    if isinstance(value, (list, tuple)):
-        return [_clean(inner) for inner in value[:_MOST]]
-    return value if value is None or isinstance(value, (int, float)) else redact(str(value))
+    return {name: redact(str(value)) if name == "exception" else clean(value) for name, value in line.items()}

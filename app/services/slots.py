@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from app.core.errors import Unavailable
 
@@ -12,24 +13,36 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._free = threading.BoundedSemaphore(count)
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    @property
+    def taken(self) -> int:
+        """How many places calls have at this moment."""
+        return self._taken
 
     def take(self) -> Slot:
         """A place, to be given back; raises Unavailable when all are taken."""
-        if not self._free.acquire(blocking=False):
-            raise Unavailable(
-                f"All {self.count} places for running calls are taken (ORGATE_MAX_STREAMS). Try again in a moment.",
-                code="too_many_calls",
-                retry_after_s=1,
-                should_retry=True,
-            )
+        with self._lock:
+            if self._taken >= self.count:
+                raise Unavailable(
+                    f"All {self.count} places for running calls are taken (ORGATE_MAX_STREAMS). Try again in a moment.",
+                    code="too_many_calls",
+                    retry_after_s=1,
+                    should_retry=True,
+                )
+            self._taken += 1
         return Slot(self._free)
+
+    def _free(self) -> None:
+        with self._lock:
+            self._taken -= 1
 
 
 class Slot:
     """One place; giving it back twice does no harm."""
 
-    def __init__(self, free: threading.BoundedSemaphore) -> None:
+    def __init__(self, free: Callable[[], None]) -> None:
         self._free = free
         self._lock = threading.Lock()
         self._given_back = False
@@ -39,4 +52,4 @@ class Slot:
         with self._lock:
             if not self._given_back:
                 self._given_back = True
-                self._free.release()
+                self._free()

@@ -1,0 +1,23 @@
+"""GET /metrics: what Prometheus and its like collect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import flask
+
+from app.web import quotas
+
+
+def blueprint(exposition: Callable[[], tuple[str, bytes]]) -> flask.Blueprint:
+    """The route for metrics whose content type and text come from `exposition`; it stands at the root alone."""
+    root = flask.Blueprint("metrics", __name__)
+
+    @root.get("/metrics")
+    def metrics() -> flask.Response:
+        """Every metric of the gateway, of all apps, in Prometheus's text format."""
+        quotas.take("models")
+        content_type, text = exposition()
+        return flask.Response(text, content_type=content_type)
+
+    return root
