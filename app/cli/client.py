@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 WHEREABOUTS = "gateway.json"
 TOKEN = "token"
 DEMO = "demo"
+_LISTENS_S = 2.0
+"""A program that is too busy to take a connection for so long is there all the same."""
 
 url_option = click.option("--url", metavar="URL", help="Another gateway's address.  [ORGATE_URL; token: ORGATE_TOKEN]")
 
@@ -85,6 +89,16 @@ class Gateway:
 
 def running(state_dir: str | None, url: str | None) -> Gateway:
     """The gateway that runs on this state folder, else the demo; ends the command when there is neither."""
+    found = find(state_dir, url)
+    if found is None:
+        raise Failure(
+            "No gateway is running. Start one with: orgate serve (or, without a key: orgate demo)", NOT_RUNNING
+        )
+    return found
+
+
+def find(state_dir: str | None, url: str | None) -> Gateway | None:
+    """The gateway at this address, else the one that runs on this state folder, else the demo; None without any."""
     url = url or os.environ.get("ORGATE_URL")
     token = os.environ.get("ORGATE_TOKEN")
     folder = options.settings(orgate_state_dir=state_dir).folders.state
@@ -96,7 +110,7 @@ def running(state_dir: str | None, url: str | None) -> Gateway:
             if place != folder:
                 click.echo("(asking the demo)", err=True)
             return Gateway(found["base_url"], token or _token(place))
-    raise Failure("No gateway is running. Start one with: orgate serve (or, without a key: orgate demo)", NOT_RUNNING)
+    return None
 
 
 def _root(url: str) -> str:
@@ -111,9 +125,22 @@ def whereabouts(folder: Path) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((folder / WHEREABOUTS).read_text())
         os.kill(found["pid"], 0)
+        address = urlsplit(found["base_url"])
+        host, port = address.hostname or "", address.port or 80
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found
+    # A crash leaves the file behind, and the number may be another program's by now.
+    return found if _listens(host, port) else None
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=_LISTENS_S):
+            return True
+    except TimeoutError:
+        return True
+    except OSError:
+        return False
 
 
 def _token(folder: Path) -> str:

@@ -63,6 +63,9 @@ def _examine(
 
     found_key, key = local.check_key(settings)
     findings = [found_key, local.check_files(settings), local.check_port(settings, here)]
+    token = (folder / TOKEN).read_text().strip() if here is not None else ""
+    ledger = through.ledger_state(here["base_url"], token) if here is not None else None
+    findings += [local.check_ledger(settings, ledger), local.check_pauses(settings)]
     upstream = upstream_of(settings)
     network, catalogue, models = openrouter.check_models(upstream, settings.base_url)
     findings += [network, catalogue]
@@ -70,7 +73,6 @@ def _examine(
         findings += openrouter.check_credits(upstream, key, settings.management_key)
     if here is None:
         return [*findings, Finding("gateway", SKIPPED, "not running: health, quotas and streaming were not looked at")]
-    token = (folder / TOKEN).read_text().strip()
     findings.append(through.check_health(here["base_url"], token))
     if not no_call:
         findings += through.check_streaming(here["base_url"], token, models, paid=paid)

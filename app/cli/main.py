@@ -16,8 +16,13 @@ _COMMANDS = {
     "token": "Issue, list and revoke the tokens of programs.",
     "chat": "Ask a model and see the answer stream in.",
     "credits": "Show what is left on the account.",
+    "usage": "Show what was spent, by day, program, model or agent.",
+    "pause": "Stop a program, or all, from spending.",
+    "resume": "Let it spend again.",
     "models": "List and search the models.",
     "explain": "Tell what became of a call, attempt by attempt.",
+    "reconcile": "Compare the ledger with OpenRouter now.",
+    "db": "Look after the ledger: check, copy, trim it.",
     "doctor": "Check everything and say what to do first.",
     "sandbox": "Run the pretend OpenRouter alone.",
 }

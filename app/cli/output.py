@@ -62,6 +62,24 @@ def bar(part: float, width: int = 24) -> str:
     return "█" * filled + "░" * (width - filled)
 
 
+def plain(text: str) -> str:
+    """The text without what would steer the terminal; programs choose some of the names that are shown."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    for unit, name in ((2**30, "GB"), (2**20, "MB"), (2**10, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
+
+
+def moment(text: str) -> str:
+    """A moment of the gateway's answers, in UTC and to the minute."""
+    return f"{text[:10]} {text[11:16]}"
+
+
 def money(amount: float | None) -> str:
     """Dollars for people; None is unknown and says so."""
     if amount is None:

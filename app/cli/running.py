@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.client import TOKEN, WHEREABOUTS
 from app.cli.output import MISUSED, TAKEN, Failure
-from app.core.grants import OWNER
+from app.core.grants import CONTROL, OWNER
 
 if TYPE_CHECKING:
     from app.services.bundle import Services
@@ -60,10 +60,11 @@ def run(
     for name, meant in unknown_names(os.environ).items():
         sink.warn("settings.unknown", name=name, meant=meant or None)
     folder = private_folder(settings.folders.state)
-    with _alone(folder):
+    with alone(folder):
         try:
             app = create_app(settings)
             services: Services = app.extensions["orgate"][0]
+            log_crashes(services.events)
             server = Server(app, settings.host, settings.port, calls=settings.max_streams)
         except SettingsError as error:
             raise Failure(str(error), MISUSED) from None
@@ -72,9 +73,12 @@ def run(
         lasting_token(folder / TOKEN, OWNER, services)
         with _whereabouts(folder, {"base_url": server.base_url, "demo": demo}):
             services.refresher.start()
+            services.reconciler.start()
             sink.note("gateway.ready", base_url=server.base_url, state=str(folder))
-            server.run(lambda: on_ready(Ready(server.base_url, services)), services.relay.drain)
+            server.run(lambda: on_ready(Ready(server.base_url, services)), services.drain)
             services.refresher.stop()
+            services.reconciler.stop()
+            services.ledger.stop()
             sink.note("gateway.stopped")
 
 
@@ -90,7 +94,8 @@ def _harden() -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
+    """Hold the state folder for oneself while the block runs; ends the command when a gateway has it."""
     from app.adapters.statefiles import AlreadyLocked, locked
 
     try:
@@ -125,7 +130,9 @@ def lasting_token(place: Path, app: str, services: Services) -> str:
 
     with suppress(OSError, GatewayError):
         token = place.read_text().strip()
-        if services.tokens.verify(token).expires_at > services.clock.now() + _RENEW_S:
+        grant = services.tokens.verify(token)
+        may_do_all = app != OWNER or CONTROL in grant.scopes
+        if may_do_all and grant.expires_at > services.clock.now() + _RENEW_S:
             return token
     with suppress(GatewayError):
         services.office.revoke(app)

@@ -242,6 +242,8 @@ def test_doctor_of_a_healthy_gateway(served: Running, sandbox: Sandbox) -> None:
         "key",
         "files",
         "port",
+        "ledger",
+        "pauses",
         "network",
         "models",
         "key at OpenRouter",

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.vault import KeyringMissing
-from app.bootstrap import key_store
+from app.bootstrap import key_store, ledger_reader, pause_file
 from app.cli.checks import BAD, HINT, OK, SKIPPED, Finding
+from app.cli.output import size
+from app.core.errors import Unavailable
+from app.core.pauses import EVERYBODY
 from app.core.redact import mask
 from app.server import holder_of
 from app.settings import Settings
 from app.settings.readers import GET_A_KEY
 from app.settings.readers import key as read_key
+from app.web.control import state_shape
 
 
 def check_key(settings: Settings) -> tuple[Finding, str | None]:
@@ -46,8 +50,38 @@ def check_files(settings: Settings) -> Finding:
 def _private(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    names = ("key", "secret", "token", "tokens.json", "gateway.json", ".env", "config.toml")
+    names = ("key", "secret", "token", "tokens.json", "gateway.json", "ledger.db", ".env", "config.toml")
     return [folder, *(path for name in names if (path := folder / name).is_file())]
+
+
+def check_ledger(settings: Settings, state: dict[str, Any] | None) -> Finding:
+    """How the ledger is, by the running gateway or else by its file."""
+    if state is None:
+        try:
+            ledger = ledger_reader(settings)
+            if ledger is None:
+                return Finding("ledger", SKIPPED, "there is none yet; the gateway makes it")
+            state = state_shape(ledger.state())
+        except Unavailable as error:
+            return Finding("ledger", BAD, error.message, "orgate db check")
+    told = f"{state['attempts']:,} attempts, {size(state['size_bytes'])}"
+    if state["trouble"]:
+        return Finding("ledger", BAD, f"nothing can be written: {state['trouble']}", f"look at {state['path']}")
+    if state["locked"]:
+        return Finding("ledger", BAD, f"{state['locked']}: budgets wait", "orgate usage, then: orgate db accept")
+    return Finding("ledger", OK, told)
+
+
+def check_pauses(settings: Settings) -> Finding:
+    """Who may not call for now."""
+    try:
+        paused = pause_file(settings).paused()
+    except Unavailable as error:
+        return Finding("pauses", BAD, error.message, "orgate resume")
+    if not paused:
+        return Finding("pauses", OK, "nobody is paused")
+    told = "every program is paused" if EVERYBODY in paused else f"paused: {', '.join(sorted(paused))}"
+    return Finding("pauses", HINT, told, "orgate resume")
 
 
 def check_port(settings: Settings, whereabouts: dict[str, Any] | None) -> Finding:

@@ -48,6 +48,17 @@ def check_health(base_url: str, token: str) -> Finding:
     return Finding("health", OK, told)
 
 
+def ledger_state(base_url: str, token: str) -> dict[str, Any] | None:
+    """How the gateway's ledger is; None when the gateway does not say."""
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        response = _session().get(f"{base_url}{_API}/ledger", headers=headers, timeout=5)
+        state: dict[str, Any] = response.json()
+    except (requests.RequestException, ValueError):
+        return None
+    return state if response.status_code == 200 else None
+
+
 def check_streaming(base_url: str, token: str, models: list[Json], *, paid: bool) -> list[Finding]:
     """The quota that is left, the headers of a stream, and when its events arrive."""
     model = _cheapest(models, paid)
