@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from typing import Any
 
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import is_connection_dropped
 
 from app.core.attempts import Phase
 
+_CONNECT_S = 5.0
 _SEND_S = 30.0
 _SLOWEST_UPLOAD = 100_000
 """Bytes per second."""
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    """Small requests leave at once, and a peer that is gone without a word is noticed within about 20 s (Linux)."""
+    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2), ("TCP_USER_TIMEOUT", 20_000)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+_SOCKET_OPTIONS = _socket_options()
+
 
 handover = threading.Lock()
 """Held while a connection changes its attempt, and while one is shut: nobody shuts what is another's by then."""
@@ -39,6 +55,45 @@ class _Followed:
     def connect(self) -> None:
         _reached(Phase.CONNECTING, self)
         super().connect()  # type: ignore[misc]  # urllib3's class stands behind this one
+
+    def _new_conn(self) -> socket.socket:
+        """
+        A connected socket: all addresses of the name share the connect time-out, and the attempt can cancel each.
+
+        urllib3 gives every address the whole time-out, and shows nobody the socket before it is connected.
+        """
+        try:
+            places = socket.getaddrinfo(self._dns_host, self.port, 0, socket.SOCK_STREAM)  # type: ignore[attr-defined]
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[attr-defined, arg-type]
+        deadline = time.monotonic() + (self.timeout or _CONNECT_S)
+        failure: OSError | None = None
+        for place, (family, kind, protocol, _, address) in enumerate(places):
+            left_s = max(0.05, (deadline - time.monotonic()) / (len(places) - place))
+            try:
+                return self._connected(socket.socket(family, kind, protocol), address, left_s)
+            except OSError as error:
+                failure = error
+                if getattr(getattr(active, "attempt", None), "cancelled", False):
+                    break
+        if isinstance(failure, TimeoutError):
+            raise ConnectTimeoutError(self, "Connecting took too long.") from failure
+        raise NewConnectionError(self, "Connecting failed.") from failure  # type: ignore[arg-type]
+
+    def _connected(self, sock: socket.socket, address: Any, within_s: float) -> socket.socket:  # of the socket's family
+        self.sock = sock
+        try:
+            for option in _SOCKET_OPTIONS:
+                sock.setsockopt(*option)
+            sock.settimeout(within_s)
+            _reached(Phase.CONNECTING, self)
+            sock.connect(address)
+        except BaseException:
+            self.sock = None
+            sock.close()
+            raise
+        sock.settimeout(self.timeout)
+        return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between releases
         """Connect if need be, and send all of the request."""
@@ -89,9 +144,6 @@ class _TlsPool(_HandsOver, urllib3.HTTPSConnectionPool):
 
 
 _POOLS = {"http": _PlainPool, "https": _TlsPool}
-
-
-_SOCKET_OPTIONS = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
 
 
 class FollowedAdapter(HTTPAdapter):

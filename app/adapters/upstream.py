@@ -31,6 +31,7 @@ _MAX_BODY = 64 * 2**20
 _SLEPT_S = 10.0
 """While a machine sleeps its wall clock goes on and the monotonic one does not; so far apart means that it slept."""
 
+_LONG_S = 5.0
 _END_S = 0.05
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
@@ -131,6 +132,7 @@ class HttpAttempt:
         self._connection: Any = None  # urllib3's connection of either kind
         self._sock: Any = None  # its socket, which http.client takes away from it when the peer will close
         self._lock = threading.Lock()
+        self._sent_at: float | None = None
         self._on_sent: Callable[[float], None] = lambda _: None
         self.phase = Phase.NEW
         self.cancelled = False
@@ -143,7 +145,8 @@ class HttpAttempt:
             with mapped(self):
                 response = self._upstream._send(self._request, self._headers_s)
         except GatewayError:
-            if self.phase < Phase.SENT and not self.cancelled:
+            # Who could not be reached, or was silent for long, may be gone without a word: so may the others be.
+            if (self.phase < Phase.SENT and not self.cancelled) or self._waited_s() > _LONG_S:
                 self._upstream.forget()
             raise
         finally:
@@ -172,7 +175,16 @@ class HttpAttempt:
             if self.cancelled:
                 self._shut()
         if phase is Phase.SENT:
+            self._sent_at = time.monotonic()
             self._on_sent(self._headers_s)
+
+    def advance(self, phase: Phase) -> None:
+        """It got this far, which the connection cannot see."""
+        self.phase = max(phase, self.phase)
+
+    def _waited_s(self) -> float:
+        """Seconds since the request was sent whole; 0 when it was not."""
+        return 0.0 if self._sent_at is None else time.monotonic() - self._sent_at
 
     def _shut(self) -> None:
         # A connection that went back to the pool may already carry another attempt.
@@ -201,7 +213,9 @@ class HttpAnswer:
             if self._attempt.cancelled:
                 raise cancelled()
             if not chunk:
+                self._attempt.advance(Phase.ENDED)
                 return
+            self._attempt.advance(Phase.STREAMING)
             yield chunk
 
     def read(self) -> bytes:
@@ -220,6 +234,7 @@ class HttpAnswer:
 
     def finish(self) -> None:
         """Take the end of a body whose last word was read, so that the connection can carry the next call."""
+        self._attempt.advance(Phase.ENDED)
         with suppress(OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
             self._wait_at_most(_END_S)
             self._raw.read1(_CHUNK, decode_content=True)

@@ -22,6 +22,7 @@ class Phase(IntEnum):
     COMMITTED = 6
     """Content has gone to the app."""
     ENDED = 7
+    """The answer, be it a refusal, came to its end."""
 
 
 class Cause(Enum):
@@ -75,5 +76,6 @@ class Tried:
             "status": self.error.status,
             "reason": self.error.code,
             "sent": self.phase >= Phase.SENT,
+            "phase": self.phase.name.lower(),
             "seconds": round(self.seconds, 3),
         }

@@ -36,6 +36,15 @@ class Breaker:
         opens = failures >= _FAILURES and not self.is_open
         return Breaker(failures, now + _FIRST_REST_S if opens else self.rests_until)
 
+    def began(self) -> Breaker:
+        """
+        The model has begun to answer.
+
+        An open breaker closes, and opens again at the next failure; what an answer that breaks off later would have
+        been is not known yet, so the failures in a row stand.
+        """
+        return Breaker(_FAILURES - 1) if self.is_open else self
+
     def answered(self) -> Breaker:
         """The model answered."""
         return Breaker()

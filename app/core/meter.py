@@ -12,7 +12,17 @@ from app.core.money import nanos
 from app.core.sse import SseDecoder
 
 _MAX_TOKENS = 10**9
-_CONTENT = ("content", "reasoning", "reasoning_content", "tool_calls", "function_call", "refusal", "images", "audio")
+_CONTENT = (
+    "content",
+    "reasoning",
+    "reasoning_content",
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "images",
+    "audio",
+    "reasoning_details",
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,8 @@ class Reading:
     """The stream said [DONE]."""
     finished: defaultdict[str, bool] = field(default_factory=lambda: defaultdict(bool), compare=False)
     """Which of the choices, by index, have given their finish_reason."""
+    choices: int = field(default=1, compare=False)
+    """How many were asked for (n); one may begin after another has ended."""
     has_content: bool = field(default=False, compare=False)
     """Text, reasoning, a tool call, an image or a refusal has come."""
     progress: int = field(default=0, compare=False)
@@ -58,7 +70,7 @@ class Reading:
     @property
     def has_finished(self) -> bool:
         """Every choice that was begun has given its finish_reason."""
-        return bool(self.finished) and all(self.finished.values())
+        return len(self.finished) >= self.choices and all(self.finished.values())
 
 
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
@@ -78,8 +90,8 @@ class StreamMeter:
 
     max_event_bytes = 8 * 2**20
 
-    def __init__(self) -> None:
-        self.reading = Reading()
+    def __init__(self, choices: int = 1) -> None:
+        self.reading = Reading(choices=choices)
         self._decoder = SseDecoder()
 
     def feed(self, chunk: bytes) -> None:
@@ -133,8 +145,7 @@ def note(reading: Reading, answer: dict[str, Json]) -> None:
         reading.usage = usage_of(answer["usage"])
         reading.progress += 1
     if answer and not answer.keys() & {"choices", "error", "usage"}:
-        # An event of a kind that is not known here says something, or it would not have been sent.
-        reading.has_content = True
+        # An event of a kind that is not known here is a sign of life, but nothing that an app could show.
         reading.progress += 1
     if answer.get("error"):
         reading.error = answer["error"]
@@ -161,11 +172,11 @@ def usage_of(usage: dict[str, Json]) -> Usage:
     cost = nanos(usage.get("cost"))
     byok = usage.get("is_byok")
     return Usage(
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        total_tokens=_count(usage.get("total_tokens")),
-        cached_tokens=_count(_inner(usage, "prompt_tokens_details", "cached_tokens")),
-        reasoning_tokens=_count(_inner(usage, "completion_tokens_details", "reasoning_tokens")),
+        prompt_tokens=count(usage.get("prompt_tokens")),
+        completion_tokens=count(usage.get("completion_tokens")),
+        total_tokens=count(usage.get("total_tokens")),
+        cached_tokens=count(_inner(usage, "prompt_tokens_details", "cached_tokens")),
+        reasoning_tokens=count(_inner(usage, "completion_tokens_details", "reasoning_tokens")),
         cost=cost if cost is not None and cost >= 0 else None,
         is_byok=byok if isinstance(byok, bool) else None,
     )
@@ -176,7 +187,8 @@ def _inner(usage: dict[str, Json], outer: str, inner: str) -> Json:
     return details.get(inner) if isinstance(details, dict) else None
 
 
-def _count(value: Json) -> int | None:
+def count(value: Json) -> int | None:
+    """The value as a number of tokens, or None when it cannot be one."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None
 
 

@@ -68,9 +68,15 @@ def may_be_billed(cause: Cause) -> bool:
     return cause in (Cause.SILENT, Cause.LOST, Cause.EMPTY, Cause.LEFT)
 
 
-def counts_against_model(cause: Cause) -> bool:
-    """Whether the failure says something of the model's health (and not of the request, the key or the way there)."""
-    return cause in (Cause.BUSY, Cause.BROKEN, Cause.MODEL, Cause.SILENT, Cause.LOST, Cause.EMPTY)
+def counts_against_model(cause: Cause, status: int) -> bool:
+    """
+    Whether the failure says something of the model's health, and not of the request, the key or the way there.
+
+    A model that this request may not have (a status below 500) is well.
+    """
+    if cause is Cause.MODEL:
+        return status >= 500
+    return cause in (Cause.BUSY, Cause.BROKEN, Cause.SILENT, Cause.LOST, Cause.EMPTY)
 
 
 def _of_bare_status(status: int) -> Cause:

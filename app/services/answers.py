@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,8 @@ from app.core.shapes import as_stream
 from app.core.sse import head, split
 from app.services.run import Run
 
+_MOST_KEPT = 64 * 2**20
+_UNBILLED_BEFORE_CONTENT = (Cause.BUSY, Cause.BROKEN, Cause.UNSENT, Cause.MODEL)
 _LAST_WORDS_S = 2.0
 """So long the usage and [DONE] may take after the finish_reason."""
 
@@ -57,27 +59,39 @@ class Reader:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def read(self, run: Run, attempt: Attempt) -> Success:
-        """The answer to one attempt: all of it, or a stream up to its first content; raises Failure."""
+    def read(self, run: Run, attempt: Attempt, identified: Callable[[str], None]) -> Success:
+        """
+        The answer to one attempt: all of it, or a stream up to its first content; raises Failure.
+
+        `identified` is told OpenRouter's id of the generation as soon as it is known.
+        """
         with self._failures(run, attempt):
-            answer = attempt.send(lambda headers_s: run.expect(headers_s, "outcome_unknown"))
+            answer = attempt.send(lambda headers_s: self._sent(run, headers_s))
             try:
-                return self._answered(run, answer)
+                return self._answered(run, answer, identified)
             except BaseException:
                 # What was not read never will be: OpenRouter sees the connection close before anything else is tried.
                 answer.close()
                 raise
 
-    def _answered(self, run: Run, answer: Answer) -> Success:
+    def _sent(self, run: Run, headers_s: float) -> None:
+        """The request is out: its headers are due, and the first content, for which headers are no excuse."""
+        first_s = _first_content_s(run)
+        run.sent()
+        run.expect(min(headers_s, first_s), "upstream_silent" if first_s < headers_s else "outcome_unknown")
+
+    def _answered(self, run: Run, answer: Answer, identified: Callable[[str], None]) -> Success:
         run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
         if answer.status != 200:
             body = answer.read()
             raise self._refused(answer, body)
+        if run.reading.generation_id is not None:
+            identified(run.reading.generation_id)
         if not run.call.stream:
             # White space keeps the connection alive meanwhile; the first content of a plain answer is all of it.
-            run.expect(run.call.wishes.first_content_s or run.clocks.plain, "outcome_unknown")
+            run.expect(min(run.left_of(_first_content_s(run)), run.clocks.plain), "outcome_unknown")
             return self._plain(run, answer)
-        run.expect(run.clocks.first_content, "upstream_silent")
+        run.expect(run.left_of(_first_content_s(run)), "upstream_silent")
         return self._opened(run, answer)
 
     @contextmanager
@@ -117,7 +131,7 @@ class Reader:
         kind = answer.headers.get("Content-Type", "")
         if not kind.startswith("text/event-stream"):
             return self._unstreamed(run, answer, kind)
-        meter = StreamMeter()
+        meter = StreamMeter(_choices(run))
         meter.reading.generation_id = run.reading.generation_id
         run.reading = meter.reading
         opened = Opened(answer, meter, b"", b"")
@@ -138,19 +152,32 @@ class Reader:
 
     def _rest(self, run: Run, opened: Opened) -> None:
         """Read on to the end: the app hears nothing of an answer that does not get there."""
-        opened.ready += b"".join(more(run, opened))
+        reading = opened.meter.reading
+        parts, size = [opened.ready], len(opened.ready)
+        try:
+            for part in more(run, opened):
+                parts.append(part)
+                size += len(part)
+                if size > _MOST_KEPT:
+                    raise _no_answer("upstream_too_large", "OpenRouter's answer is larger than 64 MiB.", run)
+        except GatewayError:
+            # What came after its last word, or after an error, does not change what was said.
+            if run.is_over or size > _MOST_KEPT or not (reading.whole or reading.error is not None):
+                raise
+        opened.ready = b"".join(parts)
         self._refuse_errors(run, opened.answer, {})
-        if not opened.meter.reading.whole:
+        if not reading.whole:
             raise Failure(Cause.LOST, broken_off(run))
 
     def _take(self, run: Run, opened: Opened, chunk: bytes) -> None:
+        before = opened.meter.reading.events
         try:
             opened.meter.feed(chunk)
         except BrokenEvent as error:
             message = f"OpenRouter sent {error}."
             raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", message, run)) from error
         whole, opened.held = split(opened.held + chunk)
-        opened.ready += whole
+        opened.ready += head(whole, opened.meter.reading.events - before) if opened.meter.reading.done else whole
 
     def _refuse_empty(self, run: Run) -> None:
         if run.reading.finish_reason is None and not run.reading.done:
@@ -160,7 +187,9 @@ class Reader:
 
     def _unstreamed(self, run: Run, answer: Answer, kind: str) -> Opened:
         """A stream was asked for and one JSON answer came: it is given as the stream it should have been."""
+        generation_id = run.reading.generation_id
         decoded, run.reading = read_plain(answer.read())
+        run.reading.generation_id = generation_id or run.reading.generation_id
         if decoded is not None:
             self._refuse_errors(run, answer, decoded)
         if decoded is None or not decoded.get("choices"):
@@ -169,6 +198,7 @@ class Reader:
         meter = StreamMeter()
         stream = as_stream(decoded)
         meter.feed(stream)
+        meter.reading.generation_id = run.reading.generation_id
         run.reading = meter.reading
         if not meter.reading.has_content:
             self._refuse_empty(run)
@@ -183,7 +213,10 @@ class Reader:
         if decoded.get("choices"):
             error.metadata = {**(error.metadata or {}), "partial": decoded["choices"]}
         cause = verdict.of_refusal(status, error, worded=True)
-        if (decoded.get("choices") or reading.has_content) and cause in (Cause.BUSY, Cause.BROKEN, Cause.UNSENT):
+        if cause in (Cause.REQUEST, Cause.KEY):
+            # OpenRouter had taken the request and our key: it is what this model's provider says.
+            cause = Cause.MODEL
+        if (decoded.get("choices") or reading.has_content) and cause in _UNBILLED_BEFORE_CONTENT:
             # Something was made, and so may be billed.
             cause = Cause.LOST
         raise Failure(cause, error)
@@ -209,22 +242,40 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
                 yield good
             raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
         opened.held = held
-        if whole:
-            yield whole
         if opened.meter.reading.done:
+            # What follows [DONE] is no part of the answer.
+            yield head(whole, reading.events - before)
             opened.answer.finish()
             return
+        if whole:
+            # A slow app is no silent model.
+            left_s = run.stop_clock()
+            yield whole
+            run.start_clock(left_s)
         # After a finish_reason or an error only the last words can follow, and they follow at once.
         over = reading.has_finished or reading.error is not None
         if (reading.progress, over) != seen:
             seen = (reading.progress, over)
             run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
-    if opened.held:
+    held, opened.held = opened.held, b""
+    if held:
         try:
             opened.meter.feed(b"\n\n")
         except BrokenEvent as error:
             raise broken_off(run) from error
-        yield opened.held + b"\n\n"
+        yield held + b"\n\n"
+
+
+def _choices(run: Run) -> int:
+    wanted = run.call.body.get("n")
+    return wanted if isinstance(wanted, int) and wanted > 1 else 1
+
+
+def _first_content_s(run: Run) -> float:
+    """When the first content is due, in seconds after the request was sent; of a plain answer that is all of it."""
+    if run.call.stream:
+        return run.clocks.first_content
+    return run.call.wishes.first_content_s or float("inf")
 
 
 def stated(run: Run, answer: Answer, now: float) -> tuple[int, GatewayError]:

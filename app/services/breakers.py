@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.core.attempts import Cause, Tried
 from app.core.breaker import Breaker
+from app.core.chain import affordable_of
 from app.core.errors import GatewayError
 from app.core.ports import Clock
 from app.core.verdict import counts_against_model
@@ -42,26 +43,43 @@ class Breakers:
         with self._lock:
             return frozenset(name for name in models if not self._models.get(name, Breaker()).allows(now))
 
-    def sent(self, model: str) -> None:
-        """An attempt goes out."""
+    def claim(self, model: str) -> bool:
+        """Whether an attempt may go out; of those that find an open breaker ready for its probe, only one may."""
+        now = self._clock.monotonic()
+        with self._lock:
+            breaker = self._models.get(model)
+            if breaker is None:
+                return True
+            allowed = breaker.allows(now)
+            self._models[model] = breaker.sent(now) if allowed else breaker
+            return allowed
+
+    def began(self, model: str, *, free: bool) -> None:
+        """The model has begun to answer: key and account are well, and the model is as far as can be seen."""
         with self._lock:
             if model in self._models:
-                self._models[model] = self._models[model].sent(self._clock.monotonic())
-
-    def answered(self, model: str, *, free: bool) -> None:
-        """The model answered: it is well, and so are the key and, if it costs something, the account."""
-        with self._lock:
-            self._models.pop(model, None)
+                self._models[model] = self._models[model].began()
             if self._shut is not None and not (free and self._shut.cause is Cause.MONEY):
                 self._shut = None
+
+    def broke_off(self, model: str) -> None:
+        """An answer that had begun was not brought to its end."""
+        now = self._clock.monotonic()
+        with self._lock:
+            self._models[model] = self._models.get(model, Breaker()).failed(now)
+
+    def answered(self, model: str) -> None:
+        """The model gave a whole answer: it is well."""
+        with self._lock:
+            self._models.pop(model, None)
 
     def failed(self, tried: Tried, key_id: str, remaining: int | None) -> None:
         """An attempt failed; `key_id` and `remaining` (nano-dollars) are the circumstances that may change."""
         now = self._clock.monotonic()
         with self._lock:
-            if counts_against_model(tried.cause):
+            if counts_against_model(tried.cause, tried.error.status):
                 self._models[tried.model] = self._models.get(tried.model, Breaker()).failed(now)
-            if tried.cause is Cause.KEY or (tried.cause is Cause.MONEY and (remaining is None or remaining <= 0)):
+            if _holds_for_all(tried, remaining):
                 self._shut = _Shut(copy.copy(tried.error), tried.cause, (key_id, remaining), now + _PROBE_S)
 
     def closed_door(self, key_id: str, remaining: int | None, *, free: bool) -> GatewayError | None:
@@ -89,3 +107,10 @@ class Breakers:
                 if breaker.is_open
             }
             return {"models": models, "everything": self._shut.error.code if self._shut else None}
+
+
+def _holds_for_all(tried: Tried, remaining: int | None) -> bool:
+    """Whether every other call would be refused as well: the key is, or no money is left as far as is known."""
+    if tried.cause is Cause.KEY:
+        return True
+    return tried.cause is Cause.MONEY and affordable_of(tried.error) is None and (remaining is None or remaining <= 0)

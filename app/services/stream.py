@@ -18,7 +18,7 @@ from app.services.run import Run
 _KEEP_ALIVE_S = 5.0
 _KEEP_ALIVE = b": orgate is waiting for the model\n\n"
 _DONE = b"data: [DONE]\n\n"
-_DONE_LINE = re.compile(rb"^data: ?\[DONE\]", re.MULTILINE)
+_DONE_LINE = re.compile(rb"(?:\A|(?<=[\r\n]))data: ?\[DONE\]")
 
 
 class Search:
@@ -84,7 +84,7 @@ class Stream:
     def close(self) -> None:
         """The app has all of it, or has left: let go of OpenRouter."""
         self._events.close()
-        if self._run.reading.whole:
+        if self._is_whole:
             self._end(200, "answered")
         else:
             self._run.end(Left("The app closed the connection."))
@@ -134,7 +134,7 @@ class Stream:
 
     def _broken(self, error: GatewayError) -> Iterator[bytes]:
         reading = self._run.reading
-        if reading.whole:
+        if self._is_whole:
             # Everything was said; only the connection's own end is missing.
             self._end(200, "answered")
             if not reading.done:
@@ -142,6 +142,11 @@ class Stream:
             return
         self._end(*((499, "left") if isinstance(error, Left) else (200, error.code)))
         yield error_event(error, reading, int(self._clock.now()))
+
+    @property
+    def _is_whole(self) -> bool:
+        """All of the answer is there. What a failed attempt read, such as an empty answer, is none of it."""
+        return self._found is not None and self._run.reading.whole
 
     def _end(self, status: int, outcome: str) -> None:
         self._run.relax()

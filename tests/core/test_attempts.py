@@ -21,7 +21,7 @@ from app.core.errors import RateLimited
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_told(phase: Phase, sent: bool) -> None:
-    """An attempt is told with its model, what it became, whether all of it was sent, and its time."""
+    """An attempt is told with its model, what it became, how far it got, and its time."""
     error = RateLimited("Wait, dear prompt.", code="upstream_rate_limited")
     tried = Tried("a/b", Cause.BUSY, error, phase, 1.23456)
 
@@ -30,6 +30,7 @@ def test_told(phase: Phase, sent: bool) -> None:
         "status": 429,
         "reason": "upstream_rate_limited",
         "sent": sent,
+        "phase": phase.name.lower(),
         "seconds": 1.235,
     } == tried.told()
 

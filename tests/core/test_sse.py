@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import itertools
+import os
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +104,26 @@ def test_decoder_agrees_with_openai(stream: bytes, where: list[float]) -> None:
 
     # The SDK also reports events without data.
     assert [data for data in theirs if data] == [data for data in decode(stream) if data]
+
+
+_PIECES = (
+    *(b"data: ", b"data:", b"data", b"event: x", b": comment", b"id: 1", b"retry: 5", b"x", b" ", b":"),
+    *(b"\n", b"\n\n", b"\r\n", b"\r", b'{"a":1}', b"[DONE]", "é€😀".encode(), "\u2028\x85".encode()),
+)
+
+
+@pytest.mark.long
+def test_decoder_agrees_with_openai_always() -> None:
+    """However a stream is made up and cut, the OpenAI SDK reads the same data from it."""
+    cases = 1_000_000 if os.environ.get("ORGATE_LONG") else 20_000
+    chance = random.Random(20_261_122)
+    for number in range(cases):
+        # A mark at the start is no text by the standard, and the SDK takes it for some.
+        stream = b"".join(chance.choices(_PIECES, k=chance.randrange(1, 14))) + b"\n\n"
+        where = sorted(chance.randrange(len(stream) + 1) for _ in range(chance.randrange(5)))
+        chunks = [stream[start:end] for start, end in itertools.pairwise([0, *where, len(stream)])]
+        theirs = [data for event in SSEDecoder().iter_bytes(iter(chunks)) if (data := event.data.encode())]
+        assert theirs == [data for data in decode(*chunks) if data], (number, chunks)
 
 
 @pytest.mark.parametrize(

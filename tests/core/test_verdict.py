@@ -229,4 +229,10 @@ def test_what_counts_against_a_model() -> None:
     """The request's, the key's and the network's faults are not the model's."""
     mine = {Cause.BUSY, Cause.BROKEN, Cause.MODEL, Cause.SILENT, Cause.LOST, Cause.EMPTY}
 
-    assert mine == {cause for cause in Cause if counts_against_model(cause)}
+    assert mine == {cause for cause in Cause if counts_against_model(cause, 504)}
+
+
+def test_what_a_call_brought_on_itself() -> None:
+    """A model that this request may not have is well."""
+    assert not counts_against_model(Cause.MODEL, 404)
+    assert counts_against_model(Cause.LOST, 404)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from app.core.attempts import Cause, Phase, Tried
@@ -67,19 +69,58 @@ def test_one_probe(breakers: Breakers, clock: FakeClock) -> None:
     """After the rest one call goes out, the others wait for it; its success lets all go on."""
     fail(breakers, Cause.BUSY, 3)
     clock.time += 10
-    breakers.sent("a/b")
+    claimed = [breakers.claim("a/b") for _ in range(3)]
     during = breakers.resting(MODELS)
-    breakers.answered("a/b", free=False)
+    breakers.began("a/b", free=False)
 
+    assert [True, False, False] == claimed
     assert [{"a/b"}, set()] == [set(each) for each in (during, breakers.resting(MODELS))]
     assert {} == breakers.state()["models"]
+
+
+def test_one_probe_of_many_threads(breakers: Breakers, clock: FakeClock) -> None:
+    """Of many calls that come at the same moment exactly one probes."""
+    fail(breakers, Cause.BUSY, 3)
+    clock.time += 10
+    with ThreadPoolExecutor(30) as pool:
+        claimed = list(pool.map(lambda _: breakers.claim("a/b"), range(300)))
+
+    assert 1 == sum(claimed)
+
+
+def test_answers_that_break_off(breakers: Breakers) -> None:
+    """Streams that begin and break off, three in a row, let the model rest; a whole one in between does not."""
+    for _ in range(2):
+        breakers.began("a/b", free=False)
+        breakers.broke_off("a/b")
+    breakers.answered("a/b")
+    resting = []
+    for _ in range(3):
+        breakers.began("a/b", free=False)
+        breakers.broke_off("a/b")
+        resting.append(bool(breakers.resting(MODELS)))
+
+    assert [False, False, True] == resting
+
+
+def test_probe_that_breaks_off(breakers: Breakers, clock: FakeClock) -> None:
+    """A probe that begins to answer ends the rest; when it breaks off the model rests again."""
+    fail(breakers, Cause.BUSY, 3)
+    clock.time += 10
+    breakers.claim("a/b")
+    breakers.began("a/b", free=False)
+    well = not breakers.resting(MODELS)
+    breakers.broke_off("a/b")
+
+    assert well
+    assert {"a/b"} == set(breakers.resting(MODELS))
 
 
 def test_probe_fails(breakers: Breakers, clock: FakeClock) -> None:
     """After a failed probe the model rests until 20 s after the probe was sent."""
     fail(breakers, Cause.BUSY, 3)
     clock.time += 10
-    breakers.sent("a/b")
+    breakers.claim("a/b")
     clock.time += 5
     fail(breakers, Cause.BUSY)
     resting = []
@@ -93,7 +134,7 @@ def test_probe_fails(breakers: Breakers, clock: FakeClock) -> None:
 def test_answer_in_between(breakers: Breakers) -> None:
     """An answer forgets the failures before it."""
     fail(breakers, Cause.LOST, 2)
-    breakers.answered("a/b", free=False)
+    breakers.answered("a/b")
     fail(breakers, Cause.LOST, 2)
 
     assert frozenset() == breakers.resting(MODELS)
@@ -101,8 +142,9 @@ def test_answer_in_between(breakers: Breakers) -> None:
 
 def test_sending_remembers_nothing(breakers: Breakers) -> None:
     """A model that never failed is not kept in mind."""
-    breakers.sent("a/b")
-    breakers.answered("a/b", free=False)
+    breakers.claim("a/b")
+    breakers.began("a/b", free=False)
+    breakers.answered("a/b")
 
     assert {"models": {}, "everything": None} == breakers.state()
 
@@ -177,7 +219,7 @@ def test_finding_out(breakers: Breakers, clock: FakeClock, cause: Cause) -> None
 def test_answer_opens_the_door(breakers: Breakers) -> None:
     """An answer shows that key and account are well."""
     fail(breakers, Cause.KEY)
-    breakers.answered("c/d", free=False)
+    breakers.began("c/d", free=False)
 
     assert door(breakers) is None
     assert breakers.state()["everything"] is None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,20 @@ def lab(module_gateway: Gateway) -> Iterator[Lab]:
     lab.forget_failures()
     yield lab
     lab.check_nothing_left()
+
+
+@pytest.fixture
+def make_lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Laboratories by the quota that an app has for its chats, and other settings."""
+    with ExitStack() as stack:
+        labs: list[Lab] = []
+
+        def make(rate: str = "1000000 per minute", **settings: str) -> Lab:
+            given = {"openrouter_background_refresh": "false", "orgate_rate_chat": rate, **settings}
+            gateway = stack.enter_context(running_gateway(sandbox, tmp_path / f"lab{len(labs)}", **given))
+            labs.append(Lab(gateway, sandbox))
+            return labs[-1]
+
+        yield make
+        for lab in labs:
+            lab.check_nothing_left()

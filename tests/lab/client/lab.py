@@ -92,8 +92,7 @@ class Lab:
         return found
 
     def _taken_slots(self) -> int:
-        slots = self.gateway.services.slots
-        return slots.count - slots._free._value
+        return self.gateway.services.slots.taken
 
     def _new_threads(self) -> list[threading.Thread]:
         # The sandbox has one thread per connection, and the gateway keeps idle connections for later calls.

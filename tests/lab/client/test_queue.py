@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from app.sandbox.server import Sandbox
-from tests.gateway import running_gateway
 from tests.lab.client.lab import Lab, comes_true
 from tests.lab.client.raw_app import RawApp
 
 _QUEUE = "X-Orgate-Queue: 20"
-
-
-@pytest.fixture
-def make_lab(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[str], Lab]]:
-    """Laboratories by the quota that an app has for its chats."""
-    with ExitStack() as stack:
-        labs: list[Lab] = []
-
-        def make(rate: str) -> Lab:
-            settings = {"openrouter_background_refresh": "false", "orgate_rate_chat": rate}
-            gateway = stack.enter_context(running_gateway(sandbox, tmp_path / f"queue{len(labs)}", **settings))
-            labs.append(Lab(gateway, sandbox))
-            return labs[-1]
-
-        yield make
-        for lab in labs:
-            lab.check_nothing_left()
 
 
 def _in_line(lab: Lab, app: str) -> int:
@@ -53,7 +32,7 @@ def _names(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
-def test_all_finish_in_order(make_lab: Callable[[str], Lab], stream: bool) -> None:
+def test_all_finish_in_order(make_lab: Callable[..., Lab], stream: bool) -> None:
     """Five calls against two a second all get their answer, first come first served, and never over the quota."""
     lab = make_lab("2 per second")
     token = lab.gateway.token("batch")
@@ -71,7 +50,7 @@ def test_all_finish_in_order(make_lab: Callable[[str], Lab], stream: bool) -> No
     ]
 
 
-def test_leaving_the_line(make_lab: Callable[[str], Lab]) -> None:
+def test_leaving_the_line(make_lab: Callable[..., Lab]) -> None:
     """An app's call that leaves the line gives its place to the one behind it and costs no quota."""
     lab = make_lab("1 per 2 seconds")
     token = lab.gateway.token("batch")
@@ -89,7 +68,7 @@ def test_leaving_the_line(make_lab: Callable[[str], Lab]) -> None:
     assert ["first", "third"] == _names(lab)
 
 
-def test_waiting_too_long(make_lab: Callable[[str], Lab]) -> None:
+def test_waiting_too_long(make_lab: Callable[..., Lab]) -> None:
     """A call that waited as long as it wished is refused, and told when there is quota again."""
     lab = make_lab("1 per minute")
     token = lab.gateway.token("batch")
@@ -106,7 +85,7 @@ def test_waiting_too_long(make_lab: Callable[[str], Lab]) -> None:
     assert ["first"] == _names(lab)
 
 
-def test_those_who_do_not_wait(make_lab: Callable[[str], Lab]) -> None:
+def test_those_who_do_not_wait(make_lab: Callable[..., Lab]) -> None:
     """Nobody passes a line of their own app by not waiting in it; another app is not concerned."""
     lab = make_lab("1 per minute")
     token = lab.gateway.token("batch")

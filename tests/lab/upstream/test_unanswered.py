@@ -115,7 +115,7 @@ ROWS = [
     Row("U21", "endless-chunk-size", _headed(CHUNKED, b"0" * 2**20, Peer.hold), 502, MODEL, CUT, wishes=SHORT),
     Row("U44", "502", _error_in_200(502), 502, MODEL, "upstream_error", 2),
     Row("U44", "503", _error_in_200(503), 503, "service_unavailable", "upstream_overloaded", 3),
-    Row("U44", "400", _error_in_200(400), 400, "invalid_request_error", "invalid_request", moves=False),
+    Row("U44", "400", _error_in_200(400), 400, "invalid_request_error", "invalid_request"),
     Row("U44", "a-name", _error_in_200("server_error"), 502, MODEL, "upstream_error", 2),
     Row("U45", "in-the-choice", _broken_choice, 502, MODEL, "upstream_error", shapes=ALONE),
     Row("U46", "comments", plays.streaming_then(SILENT), 504, TIME, "upstream_silent", wishes=SHORT, shapes=STREAMS),

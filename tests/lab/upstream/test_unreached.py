@@ -4,15 +4,14 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.lab.upstream.lab import Lab
 from tests.lab.upstream.rows import SHAPES
-from tests.lab.upstream.wire import raw_listener
+from tests.lab.upstream.wire import full_backlog, raw_listener
 
 _YEAR = {"good": ("250101000000Z", "491231000000Z"), "expired": ("250101000000Z", "250201000000Z")}
 
@@ -56,26 +55,10 @@ def test_refused(make_lab: Callable[..., Lab], shape: str) -> None:
     assert _three_each(shape) == told
 
 
-@contextmanager
-def _full_backlog() -> Iterator[int]:
-    """The port of a listener that takes no more connections: Linux drops what knocks."""
-    with socket.socket() as listener, ExitStack() as waiting:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        while True:
-            knock = waiting.enter_context(socket.socket())
-            knock.settimeout(0.2)
-            try:
-                knock.connect(listener.getsockname())
-            except TimeoutError:
-                break
-        yield listener.getsockname()[1]
-
-
 @pytest.mark.parametrize("shape", ["plain", "chain-streamed"], ids=["U3-plain", "U3-chain-streamed"])
 def test_connect_timeout(make_lab: Callable[..., Lab], shape: str) -> None:
     """A connection that is not taken within its time was never sent; it is tried again and then told."""
-    with _full_backlog() as port:
+    with full_backlog() as port:
         lab = make_lab(openrouter_base_url=f"http://127.0.0.1:{port}/api/v1", orgate_timeout_connect="0.2")
 
         refusal, told = _no_answer(lab, shape)

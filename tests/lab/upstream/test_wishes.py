@@ -4,7 +4,6 @@ import functools
 
 import pytest
 
-from app.services import relay, stream
 from tests.lab.upstream import plays
 from tests.lab.upstream.lab import SHORT, Lab, assert_answered, assert_broken_off
 from tests.lab.upstream.plays import COMMENT, DONE, EVENTS, JSON, answer, answering, good, refusing, said, streaming
@@ -74,13 +73,6 @@ def test_live_is_the_default(lab: Lab) -> None:
     assert_broken_off(seen, "upstream_truncated", "Half an answer")
     assert [bad] == lab.sent(bad, other)
     lab.check(seen, bad, other)
-
-
-@pytest.fixture
-def company(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Headers are held back for a moment only, and comments come often."""
-    monkeypatch.setattr(relay, "HOLD_S", 0.1)
-    monkeypatch.setattr(stream, "_KEEP_ALIVE_S", 0.1)
 
 
 @pytest.mark.usefixtures("company")

@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -249,3 +249,19 @@ def raw_listener(talk: Callable[[socket.socket], None]) -> Iterator[int]:
             connection.shutdown(socket.SHUT_RDWR)
     for thread in threads:
         thread.join(5)
+
+
+@contextmanager
+def full_backlog() -> Iterator[int]:
+    """The port of a listener that takes no more connections: Linux drops what knocks."""
+    with socket.socket() as listener, ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        while True:
+            knock = waiting.enter_context(socket.socket())
+            knock.settimeout(0.2)
+            try:
+                knock.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        yield listener.getsockname()[1]
