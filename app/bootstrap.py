@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import flask
@@ -11,26 +15,37 @@ import flask
 from app import settings as settings_module
 from app.adapters.cache import FlaskCachingStore
 from app.adapters.clock import SystemClock
+from app.adapters.commands import AlertCommand
+from app.adapters.gauges import EVERYTHING, BudgetLeft, Readings
+from app.adapters.ledger import NewerLedger, SqlLedger
 from app.adapters.logs import LogSink
+from app.adapters.metrics import MetricsSink
+from app.adapters.pauses import PauseFile
 from app.adapters.quotas import FlaskLimiterQuotas
 from app.adapters.statefiles import private_folder
 from app.adapters.tokens import TokenBook
 from app.adapters.upstream import HttpUpstream, Timeouts
 from app.adapters.vault import FixedVault, KeyringMissing, KeyStore, WatchedVault
-from app.core.ports import Vault
+from app.core.errors import Unavailable
+from app.core.ports import Events, Vault
 from app.services.breakers import Breakers
+from app.services.bulletin import Bulletin
 from app.services.bundle import Services
 from app.services.credits import Credits
 from app.services.events import Fanout
 from app.services.health import HealthCheck
+from app.services.holds import Holds
 from app.services.models import Models
-from app.services.pursuit import Pursuit
+from app.services.pursuit import Pursuit, id_of
+from app.services.reconcile import Reconciler
 from app.services.refresher import Refresher
 from app.services.relay import Patience, Relay
+from app.services.settler import Settler
 from app.services.slots import Slots
 from app.services.stories import Stories
 from app.services.tokens import TokenOffice
 from app.services.turnstile import Turnstile
+from app.services.usage import Usage
 from app.settings import NoKey, Settings, SettingsError, readers
 from app.web.state import WebSettings
 
@@ -41,19 +56,53 @@ class Built:
 
     services: Services
     web: WebSettings
+    exposition: Callable[[], tuple[str, bytes]]
+    """The content type and the text of the metrics."""
 
 
 def build(app: flask.Flask, settings: Settings) -> Built:
     """The services on their real adapters; raises SettingsError, NoKey among them."""
     clock = SystemClock()
-    events = Fanout([LogSink(level=settings.log_level, namespaces=settings.debug)])
+    log, metrics = LogSink(level=settings.log_level, namespaces=settings.debug), MetricsSink(version("orgate"))
+    bulletin = Bulletin(clock, [AlertCommand(settings.alert_command, log)] if settings.alert_command else [])
+    events = Fanout([log, metrics, bulletin, *_reports(settings, clock)])
     vault = _vault(settings, events)
     upstream = upstream_of(settings, pool_size=settings.max_streams)
     tokens = TokenBook(private_folder(settings.folders.state))
     rates = {"chat": settings.rate_chat, "credits": settings.rate_credits, "models": settings.rate_models}
     quotas = FlaskLimiterQuotas(app, rates)
-    credits, models = _figures(app, settings, upstream, vault, clock, events)
-    breakers, stories = Breakers(clock), Stories()
+    ledger = _ledger(settings, clock, events)
+    credits, models = _figures(app, settings, upstream, vault, clock, events, ledger)
+    breakers, stories, slots = Breakers(clock), Stories(), Slots(settings.max_streams)
+    spent = (lambda app, model, cost: credits.spent(cost), metrics.settled)
+    settler = Settler(ledger=ledger, upstream=upstream, vault=vault, clock=clock, events=events, spent=spent)
+    may_begin = threading.Event()
+    holds = Holds(
+        ledger=ledger,
+        models=models,
+        settler=settler,
+        clock=clock,
+        events=events,
+        unknown_hold=settings.unknown_price_hold,
+        spent=spent,
+        may_begin=may_begin,
+    )
+    reconciler = Reconciler(
+        ledger=ledger,
+        credits=credits,
+        holds=holds,
+        settler=settler,
+        clock=clock,
+        events=events,
+        key_id=lambda: id_of(vault.key()),
+        settle_after_s=settings.settle_after_s,
+        keep_days=settings.keep_days,
+        begun=may_begin,
+    )
+    pauses = PauseFile(settings.folders.state)
+    usage = Usage(ledger, tokens, clock)
+    metrics.watch(_readings(slots, credits, breakers, ledger, usage, clock))
+    metrics.restore(ledger.costs())
     pursuit = Pursuit(
         upstream=upstream,
         vault=vault,
@@ -62,41 +111,117 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         credits=credits,
         breakers=breakers,
         turnstile=Turnstile(quotas, clock),
+        holds=holds,
     )
     relay = Relay(
         pursuit=pursuit,
         patience=_patience(settings),
         clock=clock,
         events=events,
-        credits=credits,
+        holds=holds,
         stories=stories,
+        pauses=pauses,
         calls=settings.max_streams,
     )
     services = Services(
         clock=clock,
         events=events,
+        bulletin=bulletin,
         tokens=tokens,
         quotas=quotas,
         office=TokenOffice(tokens, clock),
-        slots=Slots(settings.max_streams),
+        slots=slots,
         breakers=breakers,
         stories=stories,
         credits=credits,
         models=models,
         health=HealthCheck(credits, models, clock),
         relay=relay,
+        ledger=ledger,
+        pauses=pauses,
+        reconciler=reconciler,
+        usage=usage,
         refresher=_refresher(settings, credits, models, events),
     )
-    return Built(services, _web(settings))
+    return Built(services, _web(settings), metrics.exposition)
+
+
+def _ledger(settings: Settings, clock: SystemClock, events: Events) -> SqlLedger:
+    """The ledger, ready to be written; what a crash left without an end is ambiguous from now on."""
+    private_folder(settings.folders.state)
+    path = ledger_path(settings)
+    ledger = SqlLedger(path, clock, events)
+    try:
+        crashed = ledger.open_for_use()
+    except NewerLedger as error:
+        raise SettingsError(f"The ledger {path} was written by a newer orgate ({error}). Update orgate.") from None
+    except Unavailable as error:
+        raise SettingsError(f"{error.message} The file is {path}.") from None
+    if crashed:
+        events.warn("ledger.recovered", attempts=crashed)
+    return ledger
+
+
+def _reports(settings: Settings, clock: SystemClock) -> list[Events]:
+    if settings.sentry_dsn is None:
+        return []
+    try:
+        from app.adapters.reports import SentrySink
+    except ImportError:
+        raise SettingsError(
+            "ORGATE_SENTRY_DSN is set, and what it needs is not installed. Run: pip install 'orgate[sentry]'"
+        ) from None
+    sink = SentrySink(
+        settings.sentry_dsn, release=f"orgate@{version('orgate')}", clock=clock, ca_bundle=settings.ca_bundle
+    )
+    atexit.register(sink.close)
+    return [sink]
+
+
+def _readings(
+    slots: Slots, credits: Credits, breakers: Breakers, ledger: SqlLedger, usage: Usage, clock: SystemClock
+) -> Readings:
+    def key_limit_remaining() -> int | None:
+        balance = credits.peek()
+        return balance.figures.key.limit_remaining if balance and balance.figures.key else None
+
+    def open_breakers() -> list[str]:
+        state = breakers.state()
+        models = state["models"]
+        assert isinstance(models, dict)
+        return [*models, *([EVERYTHING] if state["everything"] else [])]
+
+    def budgets() -> list[BudgetLeft]:
+        now = clock.now()
+        return [
+            BudgetLeft(one.app, one.period, one.left, None if one.resets_at is None else one.resets_at - now)
+            for one in usage.budgets()
+        ]
+
+    return Readings(
+        in_flight=lambda: slots.taken,
+        balance=credits.remaining,
+        key_limit_remaining=key_limit_remaining,
+        open_breakers=open_breakers,
+        sums=ledger.sums,
+        budgets=budgets,
+    )
 
 
 def _figures(
-    app: flask.Flask, settings: Settings, upstream: HttpUpstream, vault: Vault, clock: SystemClock, events: Fanout
+    app: flask.Flask,
+    settings: Settings,
+    upstream: HttpUpstream,
+    vault: Vault,
+    clock: SystemClock,
+    events: Fanout,
+    ledger: SqlLedger,
 ) -> tuple[Credits, Models]:
     cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0})
     credits = Credits(
         upstream=upstream,
         vault=vault,
+        ledger=ledger,
         cache=cache,
         clock=clock,
         events=events,
@@ -128,6 +253,31 @@ def _refresher(settings: Settings, credits: Credits, models: Models, events: Fan
 def token_office(settings: Settings) -> TokenOffice:
     """What `orgate token` works with, beside a running gateway or without one."""
     return TokenOffice(TokenBook(private_folder(settings.folders.state)), SystemClock())
+
+
+def ledger_reader(settings: Settings) -> SqlLedger | None:
+    """
+    The ledger of the state folder to be read, beside a running gateway or without one; None when there is none yet.
+
+    Only who holds the state folder's lock may have it write.
+    """
+    path = ledger_path(settings)
+    return SqlLedger(path, SystemClock(), Fanout([])) if path.exists() else None
+
+
+def usage_reader(settings: Settings, ledger: SqlLedger) -> Usage:
+    """What `orgate usage` reads without a gateway."""
+    return Usage(ledger, TokenBook(settings.folders.state), SystemClock())
+
+
+def pause_file(settings: Settings) -> PauseFile:
+    """Who is paused, on record in the state folder."""
+    return PauseFile(private_folder(settings.folders.state))
+
+
+def ledger_path(settings: Settings) -> Path:
+    """Where the ledger of these settings is kept."""
+    return settings.folders.state / "ledger.db"
 
 
 def key_store(settings: Settings) -> KeyStore:

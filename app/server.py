@@ -23,6 +23,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from app.services.bulletin import READERS
 from app.services.lanes import Lane
 
 _log = logging.getLogger("orgate.server")
@@ -44,8 +45,9 @@ class PortTaken(Exception):
 
 class Lanes(ThreadedTaskDispatcher):
     """
-    waitress's task dispatcher: calls (POST) in one lane, health in another, the other short requests in a third, so
-    that all of those answer while every call slot is taken. Threads are made when they are needed, and end when idle.
+    waitress's task dispatcher: calls (POST) in one lane, health in another, listeners to events in a third, the other
+    short requests in a fourth, so that all of those answer while every call slot is taken. Threads are made when they
+    are needed, and end when idle.
     """
 
     def __init__(self, calls: int) -> None:
@@ -54,18 +56,23 @@ class Lanes(ThreadedTaskDispatcher):
         self._calls = Lane("orgate-call", calls + _QUICK_THREADS, _report)
         self._quick = Lane("orgate-quick", _QUICK_THREADS, _report)
         self._health = Lane("orgate-health", _HEALTH_THREADS, _report)
+        # The last few say at once that there are too many.
+        self._events = Lane("orgate-events", READERS + _HEALTH_THREADS, _report)
 
     def add_task(self, channel: Any) -> None:  # waitress's channel has no types
         """Run the channel's oldest request soon."""
         request = channel.requests[0]
         # A head that cannot be parsed has neither; waitress answers it with its own 400.
         command, path = getattr(request, "command", ""), getattr(request, "path", "")
+        self._lane(command, path).add(channel.service)
+
+    def _lane(self, command: str, path: str) -> Lane:
         if command == "POST":
-            lane = self._calls
-        else:
-            # Others of the short requests may wait for OpenRouter; whether the gateway is well must not wait for them.
-            lane = self._health if path.endswith(("/health", "/healthz")) else self._quick
-        lane.add(channel.service)
+            return self._calls
+        if path.endswith("/events"):
+            return self._events
+        # Others of the short requests may wait for OpenRouter; whether the gateway is well must not wait for them.
+        return self._health if path.endswith(("/health", "/healthz")) else self._quick
 
     def set_thread_count(self, count: int) -> None:
         """waitress's own sizing; the lanes have theirs."""
@@ -75,10 +82,9 @@ class Lanes(ThreadedTaskDispatcher):
         return True
 
     def wait_idle(self, timeout_s: float) -> None:
-        """Wait until nothing runs in either lane, or the time is up."""
-        self._calls.wait_idle(timeout_s)
-        self._quick.wait_idle(timeout_s)
-        self._health.wait_idle(timeout_s)
+        """Wait until nothing runs in any lane, or the time is up."""
+        for lane in (self._calls, self._quick, self._health, self._events):
+            lane.wait_idle(timeout_s)
 
 
 def _report(error: Exception) -> None:

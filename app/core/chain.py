@@ -13,6 +13,9 @@ SENDS_PER_MODEL = 3
 SENDS_PER_CALL = 12
 _BACKOFF_S = 0.5
 _BACKOFF_MOST_S = 8.0
+_LEAST_TOKENS = 16
+"""Some providers refuse to answer in fewer (openrouter.md §2)."""
+
 _PATIENCE_WITH_OTHERS_S = 5.0
 _PATIENCE_ALONE_S = 30.0
 
@@ -27,6 +30,8 @@ class Plan:
     """The app would rather pay twice than get no answer."""
     past_policy: bool = False
     """A refusal for the content moves along the chain like any other failure."""
+    clamp: bool = False
+    """What the account cannot pay for is asked once more with the max_tokens that it can."""
     free_of: Callable[[str], bool] = lambda model: model.endswith(":free")
     """Whether a model costs nothing."""
     context_of: Callable[[str], int | None] = lambda _: None
@@ -44,6 +49,8 @@ class Send:
 
     model: str
     wait_s: float = 0.0
+    max_tokens: int | None = None
+    """With this many in place of the call's own."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,9 @@ def next_step(
     last = history[-1]
     if len(history) >= SENDS_PER_CALL:
         return GiveUp(last.error)
+    affordable = affordable_of(last.error)
+    if plan.clamp and affordable is not None and sum(tried.cause is Cause.MONEY for tried in history) == 1:
+        return Send(last.model, max_tokens=affordable)
     other = _other_model(plan, history, resting)
     wait_s = _wait_before_repeat(plan, history, jitter)
     if other is not None and last.model in resting and other not in resting:
@@ -96,6 +106,12 @@ def next_step(
     if wait_s is not None and wait_s < left_s and wait_s <= (_PATIENCE_WITH_OTHERS_S if other else _PATIENCE_ALONE_S):
         return Send(last.model, wait_s)
     return Send(other) if other is not None else GiveUp(last.error)
+
+
+def affordable_of(error: GatewayError) -> int | None:
+    """The max_tokens that can be paid for, by a refusal for want of money; None when none are, or it does not say."""
+    found = (error.details or {}).get("affordable_max_tokens")
+    return found if isinstance(found, int) and found >= _LEAST_TOKENS else None
 
 
 def _wait_before_repeat(plan: Plan, history: tuple[Tried, ...], jitter: float) -> float | None:

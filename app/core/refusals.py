@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import re
 from collections.abc import Mapping
 from datetime import UTC
 
@@ -43,6 +44,7 @@ _CODES = {
     503: "upstream_overloaded",
     529: "upstream_overloaded",
 }
+_AFFORDABLE = re.compile(r"\bcan only afford (\d{1,9})\b")
 _PATIENCE_S = 60
 """The SDKs wait no longer than this for a Retry-After."""
 
@@ -76,6 +78,7 @@ def from_error(status: int, error: dict[str, Json], headers: Mapping[str, str], 
         message,
         status=shown,
         code=_code(status, error, metadata, availability),
+        details=_affordable(status, message),
         metadata=metadata,
         availability=availability,
         retry_after_s=wait_s,
@@ -115,6 +118,12 @@ def _code(
         if isinstance(found, str) and found:
             return found[:64]
     return _CODES.get(status)
+
+
+def _affordable(status: int, message: str) -> dict[str, Json] | None:
+    """How many tokens the account could pay for: OpenRouter tells that figure in its sentence and nowhere else."""
+    found = _AFFORDABLE.search(message) if status == 402 else None
+    return {"affordable_max_tokens": int(found[1])} if found else None
 
 
 def _wait_s(headers: Mapping[str, str], availability: dict[str, Json] | None, now: float) -> int | None:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from app.core.errors import BadRequest
 
 PREFIX = "X-Orgate-"
-NAMES = ("delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous", "past-policy")
+NAMES = (
+    "delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous", "past-policy", "clamp",
+)  # fmt: skip
 """What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
 
 _SECONDS = re.compile(r"\d{1,5}(\.\d{1,3})?")
 _LONGEST_S = 86_400.0
+_HASTY_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class Wishes:
     """Repeat what may have been billed."""
     past_policy: bool = False
     """Ask the next model also after a refusal for the content."""
+    clamp: bool = False
+    """Ask once more with the max_tokens that can be paid for, where the call as it is cannot."""
+
+    @property
+    def hasty(self) -> bool:
+        """Whether a model may have had no time to answer: its silence says nothing of its health then."""
+        return any(
+            clock is not None and clock < _HASTY_S for clock in (self.first_content_s, self.idle_s, self.total_s)
+        )
 
 
 def read(given: Mapping[str, str]) -> Wishes:
@@ -46,6 +58,7 @@ def read(given: Mapping[str, str]) -> Wishes:
         total_s=_seconds(given, "timeout"),
         retry_ambiguous=_flag(given, "retry-ambiguous"),
         past_policy=_flag(given, "past-policy"),
+        clamp=_flag(given, "clamp"),
     )
 
 

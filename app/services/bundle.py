@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.core.ports import Clock, Events, Quotas, Tokens
+from app.core.ports import Clock, Events, Ledger, Pauses, Quotas, Tokens
 from app.services.breakers import Breakers
+from app.services.bulletin import Bulletin
 from app.services.credits import Credits
 from app.services.health import HealthCheck
 from app.services.models import Models
+from app.services.reconcile import Reconciler
 from app.services.refresher import Refresher
 from app.services.relay import Relay
 from app.services.slots import Slots
 from app.services.stories import Stories
 from app.services.tokens import TokenOffice
+from app.services.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Services:
 
     clock: Clock
     events: Events
+    bulletin: Bulletin
     tokens: Tokens
     quotas: Quotas
     office: TokenOffice
@@ -32,4 +36,13 @@ class Services:
     models: Models
     health: HealthCheck
     relay: Relay
+    ledger: Ledger
+    pauses: Pauses
+    reconciler: Reconciler
+    usage: Usage
     refresher: Refresher
+
+    def drain(self, grace_s: float) -> int:
+        """Take no new calls, let the running ones finish for up to `grace_s` s, end the rest; how many those were."""
+        self.bulletin.close()
+        return self.relay.drain(grace_s)

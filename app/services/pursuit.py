@@ -5,19 +5,32 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from app.core import chain
 from app.core.attempts import Cause, Phase, Tried
 from app.core.calls import Call
-from app.core.chain import Send
-from app.core.errors import GatewayError, InsufficientCredits
+from app.core.chain import Send, affordable_of
+from app.core.errors import BudgetExceeded, GatewayError, InsufficientCredits
+from app.core.ledger import Hold
 from app.core.ports import Clock, Events, Upstream, Vault
 from app.core.shapes import dump
 from app.services.answers import Failure, Reader, Success
 from app.services.breakers import Breakers
 from app.services.credits import Credits
+from app.services.holds import Holds
 from app.services.run import Run
 from app.services.turnstile import Turnstile
+
+_BROKE_OFF = {
+    "stream_incomplete",
+    "upstream_stalled",
+    "upstream_truncated",
+    "upstream_protocol_error",
+    "error_in_stream",
+}
+"""How a stream ends that the model, or what stands behind it, did not bring to its end."""
 
 
 class Pursuit:
@@ -33,6 +46,7 @@ class Pursuit:
         credits: Credits,
         breakers: Breakers,
         turnstile: Turnstile,
+        holds: Holds,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._upstream = upstream
@@ -42,6 +56,7 @@ class Pursuit:
         self._credits = credits
         self._breakers = breakers
         self._turnstile = turnstile
+        self._holds = holds
         self._jitter = jitter
         self._reader = Reader(clock)
 
@@ -49,59 +64,92 @@ class Pursuit:
         """The call's answer; raises GatewayError, with every attempt in its details, when there is none."""
         call = run.call
         while True:
-            step = chain.next_step(
-                call.plan,
-                run.history,
-                left_s=run.left_s,
-                jitter=self._jitter(),
-                resting=self._breakers.resting(call.plan.models),
-            )
+            resting = self._breakers.resting(call.plan.models)
+            step = chain.next_step(call.plan, run.history, left_s=run.left_s, jitter=self._jitter(), resting=resting)
             if not isinstance(step, Send):
                 raise self._final(step.error, run)
+            if step.model not in resting and not self._breakers.claim(step.model):
+                # Another call probes it already.
+                continue
             try:
                 run.wait(step.wait_s)
                 self._turnstile.enter(call.grant, call.wishes.queue_s, run.wait)
             except GatewayError as error:
                 raise self._final(error, run) if run.history else error from None
-            success = self._attempt(run, step.model)
+            success = self._attempt(run, step.model, _within(call, step.max_tokens))
             if success is not None:
                 return success
 
-    def _attempt(self, run: Run, model: str) -> Success | None:
+    def _attempt(self, run: Run, model: str, call: Call) -> Success | None:
         key = self._vault.key()
-        began = self._clock.monotonic()
-        door = self._breakers.closed_door(_id_of(key), self._credits.remaining(), free=run.call.plan.free_of(model))
+        door = self._breakers.closed_door(id_of(key), self._credits.remaining(), free=run.call.plan.free_of(model))
         if door is not None:
             cause = Cause.MONEY if isinstance(door, InsufficientCredits) else Cause.KEY
             run.asked = (*run.asked, model)
             run.history = (*run.history, Tried(model, cause, door, Phase.NEW, 0.0))
             return None
-        body = _body_for(run.call, model)
-        attempt = self._upstream.post(run.call.endpoint, body, run.call.headers, key=key, stream=run.call.stream)
-        run.enter(attempt, model)
-        self._breakers.sent(model)
+        hold, call = self._hold(run, model, call, id_of(key))
+        try:
+            body = _body_for(call, model)
+            attempt = self._upstream.post(call.endpoint, body, call.headers, key=key, stream=call.stream)
+            run.enter(attempt, model)
+        except BaseException:
+            self._holds.unsent(hold)
+            raise
+        began = self._clock.monotonic()
         self._events.debug("relay.sent", call_id=run.call.id, app=run.call.app, model=model, stream=run.call.stream)
         try:
-            success = self._reader.read(run, attempt)
+            success = self._reader.read(run, attempt, partial(self._holds.identified, hold))
         except Failure as failure:
             # Its connection is not used again, also when it could be: the next model must not meet its end on it.
             attempt.cancel()
             tried = Tried(model, failure.cause, failure.error, attempt.phase, self._clock.monotonic() - began)
-            self._note(run, tried, _id_of(key))
+            self._holds.failed(hold, tried, run.reading)
+            self._note(run, tried, id_of(key))
             return None
+        except BaseException:
+            self._holds.lost(hold, run.reading)
+            raise
         finally:
             run.relax()
             run.waited_s += self._clock.monotonic() - began
-        self._breakers.answered(model, free=run.call.plan.free_of(model))
+        attempt.advance(Phase.COMMITTED)
+        self._breakers.began(model, free=run.call.plan.free_of(model))
+        if not run.answered_by(hold):
+            # The app left just before the answer came.
+            self._holds.lost(hold, run.reading)
         return success
+
+    def over(self, run: Run, outcome: str) -> None:
+        """The call is over after its answer had begun: whether the model brought it to its end is known now."""
+        if outcome == "answered":
+            self._breakers.answered(run.asked[-1])
+        elif outcome in _BROKE_OFF and not (outcome == "upstream_stalled" and run.call.wishes.hasty):
+            self._breakers.broke_off(run.asked[-1])
+
+    def _hold(self, run: Run, model: str, call: Call, key_id: str) -> tuple[Hold, Call]:
+        """Money is set aside for the attempt, or it is not sent; the call may have been clamped for it."""
+        run.attempts += 1
+        try:
+            try:
+                return self._holds.take(call, run.attempts, model, key_id), call
+            except BudgetExceeded as error:
+                affordable = affordable_of(error)
+                if not call.wishes.clamp or affordable is None:
+                    raise
+                call = _within(call, affordable)
+                return self._holds.take(call, run.attempts, model, key_id), call
+        except GatewayError as error:
+            raise self._final(error, run) if run.history else error from None
 
     def _note(self, run: Run, tried: Tried, key_id: str) -> None:
         run.history = (*run.history, tried)
         if tried.cause is Cause.LEFT:
             raise self._final(tried.error, run)
-        if isinstance(tried.error, InsufficientCredits) and tried.cause is Cause.MONEY:
+        if tried.cause in (Cause.MONEY, Cause.KEY):
             self._credits.doubtful()
-        self._breakers.failed(tried, key_id, self._credits.remaining())
+        if not (tried.cause is Cause.SILENT and run.call.wishes.hasty):
+            self._breakers.failed(tried, key_id, self._credits.remaining())
         self._events.debug("relay.failed", call_id=run.call.id, cause=tried.cause.value, **tried.told())
 
     def _final(self, error: GatewayError, run: Run) -> GatewayError:
@@ -110,14 +158,24 @@ class Pursuit:
             told = [tried.told() for tried in run.history]
             error.details = {**(error.details or {}), "attempts": told}
             # The gateway has used its attempts; a client that repeats the call would multiply them.
-            passed_on = len(run.history) == 1 and run.history[0].cause is Cause.BUSY
+            passed_on = len(run.history) == 1 and run.history[0].cause is Cause.BUSY and error is run.history[0].error
             error.should_retry = error.should_retry and passed_on
         return error
+
+
+def _within(call: Call, max_tokens: int | None) -> Call:
+    """The call with no more than so many tokens of an answer."""
+    if max_tokens is None:
+        return call
+    name = "max_completion_tokens" if "max_completion_tokens" in call.body else "max_tokens"
+    body = {**call.body, name: max_tokens}
+    return replace(call, body=body, changed=body)
 
 
 def _body_for(call: Call, model: str) -> bytes:
     return call.raw if call.changed is None else dump({**call.changed, "model": model})
 
 
-def _id_of(key: str) -> str:
+def id_of(key: str) -> str:
+    """Which key it is, without telling it: the first half of a SHA-256, in hexadecimal."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.core.calls import Call, CallReport
 from app.core.errors import GatewayError, Unavailable
 from app.core.money import dollars
-from app.core.ports import Clock, Events, Peer
+from app.core.pauses import EVERYBODY, ended, paused
+from app.core.ports import Clock, Events, Pauses, Peer
 from app.services.answers import Plain
-from app.services.credits import Credits
+from app.services.holds import Holds
 from app.services.lanes import Lane
 from app.services.pursuit import Pursuit
 from app.services.run import Clocks, Run, stopping
@@ -55,16 +56,18 @@ class Relay:
         patience: Patience,
         clock: Clock,
         events: Events,
-        credits: Credits,
+        holds: Holds,
         stories: Stories,
+        pauses: Pauses,
         calls: int,
     ) -> None:
         self._pursuit = pursuit
         self._patience = patience
         self._clock = clock
         self._events = events
-        self._credits = credits
+        self._holds = holds
         self._stories = stories
+        self._pauses = pauses
         self._watch = Watch(events)
         self._lane = Lane("orgate-pursuit", calls, lambda error: events.broke("relay.broke", error))
         self._running: dict[str, Run] = {}
@@ -97,6 +100,26 @@ class Relay:
             self._idle.wait_for(lambda: not self._running, 2.0)
         return len(left)
 
+    def pause(self, app: str) -> int:
+        """Take no more calls of this app (or of EVERYBODY) and end those that run; how many those were."""
+        self._pauses.pause(app)
+        ended_now = self.end_running(app, paused)
+        self._events.note("app.paused", app=app, ended=ended_now)
+        return ended_now
+
+    def resume(self, app: str) -> None:
+        """Take its calls again; EVERYBODY lifts every pause."""
+        self._pauses.resume(app)
+        self._events.note("app.resumed", app=app)
+
+    def end_running(self, app: str, why: Callable[[str], GatewayError] = ended) -> int:
+        """End the running calls of this app (or of EVERYBODY), which are told why; how many those were."""
+        with self._idle:
+            running = [run for run in self._running.values() if app in (run.call.app, EVERYBODY)]
+        for run in running:
+            run.end(why(run.call.app))
+        return len(running)
+
     def _clocks(self, call: Call) -> Clocks:
         wishes, patience = call.wishes, self._patience
         others = wishes.whole or call.plan.is_chain
@@ -111,6 +134,8 @@ class Relay:
         with self._idle:
             if self._stopping:
                 raise Unavailable("The gateway is stopping.", code="stopping", retry_after_s=5, should_retry=True)
+            if self._pauses.paused() & {run.call.app, EVERYBODY}:
+                raise paused(run.call.app)
             self._running[run.call.id] = run
         self._watch.add(run)
 
@@ -141,13 +166,13 @@ class Relay:
             "x-orgate-provider": reading.provider,
             "x-orgate-response-cost": dollars(cost) if cost is not None else None,
             "x-orgate-overhead-duration-ms": f"{max(0.0, overhead_ms):.2f}",
-            "x-orgate-attempted-fallbacks": str(distinct - 1),
+            "x-orgate-attempted-fallbacks": str(max(0, distinct - 1)),
             "x-orgate-attempted-retries": str(len(run.asked) - distinct),
         }
         return {name: _header_safe(value) for name, value in values.items() if value}
 
     def _end(self, run: Run, status: int, outcome: str) -> None:
-        """Settle the call once: forget it, tell the sinks, take its cost off the balance."""
+        """Settle the call once: forget it, write down what it cost, tell the sinks."""
         with self._idle:
             if self._running.pop(run.call.id, None) is None:
                 return
@@ -157,10 +182,12 @@ class Relay:
         if outcome == "answered" and run.reading.usage is None:
             self._events.warn("relay.usage_missing", call_id=run.call.id, model=run.reading.model or run.call.model)
         report = self._report(run, status, outcome)
+        hold = run.report()
+        if hold is not None:
+            self._pursuit.over(run, outcome)
+            self._holds.ended(hold, report, run.reading)
         self._stories.keep(report)
         self._events.call_ended(report)
-        if report.usage is not None and report.usage.cost:
-            self._credits.spent(report.usage.cost)
 
     def _report(self, run: Run, status: int, outcome: str) -> CallReport:
         call, reading = run.call, run.reading
@@ -180,6 +207,7 @@ class Relay:
             provider=reading.provider,
             generation_id=reading.generation_id,
             usage=reading.usage,
+            overhead_s=None if run.first_byte_s is None else max(0.0, run.first_byte_s - run.waited_s),
         )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.core.attempts import Phase, Tried
 from app.core.calls import Call
 from app.core.errors import GatewayError, Left, TimedOut, Unavailable
+from app.core.ledger import Hold
 from app.core.meter import Reading
 from app.core.ports import Attempt, Clock, Peer
 
@@ -40,14 +41,19 @@ class Run:
         self.waited_s = 0.0
         """Seconds spent waiting for OpenRouter."""
         self.first_byte_s: float | None = None
+        self.attempts = 0
+        """How many were sent, or were about to be."""
         self._clock = clock
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._why: GatewayError | None = None
+        self._hold: Hold | None = None
+        self._is_reported = False
         self._attempt: Attempt | None = None
         self._began = 0.0
         self._silent_at: float | None = None
         self._silence = ""
+        self._sent_at: float | None = None
         self._silenced: str | None = None
 
     @property
@@ -62,13 +68,45 @@ class Run:
                 raise self._why
             self._attempt = attempt
             self._began = self._clock.monotonic()
-            self._silent_at = self._silenced = None
+            self._silent_at = self._silenced = self._sent_at = None
             self.asked = (*self.asked, model)
+            self.reading = Reading()
+
+    def answered_by(self, hold: Hold) -> bool:
+        """The attempt with this hold gives the answer; False when the call was reported already, without it."""
+        with self._lock:
+            self._hold = hold
+            return not self._is_reported
+
+    def report(self) -> Hold | None:
+        """The call is being reported: the hold of the attempt that answered it, to be settled now."""
+        with self._lock:
+            self._is_reported = True
+            return self._hold
 
     def expect(self, within_s: float, code: str) -> None:
         """Something of use must come within so many seconds, or the attempt is cancelled for this reason."""
         self._silence = code
         self._silent_at = self._clock.monotonic() + within_s
+
+    def sent(self) -> None:
+        """The request of the attempt is out, all of it."""
+        self._sent_at = self._clock.monotonic()
+
+    def left_of(self, seconds: float) -> float:
+        """What is left of so many seconds that run from when the request was sent; all while it is being sent."""
+        return seconds if self._sent_at is None else max(0.0, self._sent_at + seconds - self._clock.monotonic())
+
+    def stop_clock(self) -> float | None:
+        """Nothing is expected while the app reads; seconds that were left, for `start_clock`."""
+        with self._lock:
+            silent_at, self._silent_at = self._silent_at, None
+        return None if silent_at is None else silent_at - self._clock.monotonic()
+
+    def start_clock(self, left_s: float | None) -> None:
+        """Go on where the clock was stopped."""
+        if left_s is not None:
+            self._silent_at = self._clock.monotonic() + left_s
 
     def relax(self) -> None:
         """Nothing is expected any more."""
@@ -130,9 +168,16 @@ class Run:
         told = [tried.told() for tried in self.history]
         if len(self.asked) > len(told):
             seconds = round(self._clock.monotonic() - self._began, 3)
-            sent = self._attempt is not None and self._attempt.phase >= Phase.SENT
+            phase = Phase.NEW if self._attempt is None else self._attempt.phase
             told.append(
-                {"model": self.asked[-1], "status": status, "reason": outcome, "sent": sent, "seconds": seconds}
+                {
+                    "model": self.asked[-1],
+                    "status": status,
+                    "reason": outcome,
+                    "sent": phase >= Phase.SENT,
+                    "phase": phase.name.lower(),
+                    "seconds": seconds,
+                }
             )
         return tuple(told)
 

@@ -152,8 +152,35 @@ class Settings:
     low_balance: tuple[int, ...] = _option(
         "ORGATE_LOW_BALANCE", "5,1", readers.dollars, "Dollars below which to warn.", empty=()
     )
+    alert_command: tuple[str, ...] = _option(
+        "ORGATE_ALERT_COMMAND",
+        "",
+        readers.command,
+        "A program to run for every alert, with the alert as JSON on its input.",
+        secret=True,
+        empty=(),
+    )
     max_streams: int = _option(
         "ORGATE_MAX_STREAMS", "256", readers.count, "Calls at once; one more gets 503 with `Retry-After`."
+    )
+    unknown_price_hold: int = _option(
+        "ORGATE_UNKNOWN_PRICE_HOLD", "1", readers.amount, "Dollars to set aside for a call whose price is not known."
+    )
+    settle_after_s: float = _option(
+        "ORGATE_SETTLE_AFTER",
+        "60",
+        readers.seconds,
+        "Without a call for so many s, OpenRouter's totals count as complete.",
+    )
+    keep_days: int = _option(
+        "ORGATE_KEEP_DAYS", "400", readers.days, "How long the ledger keeps each attempt; sums are kept for good."
+    )
+    sentry_dsn: str | None = _option(
+        "ORGATE_SENTRY_DSN",
+        "",
+        readers.dsn,
+        "Where failures are reported, a Sentry DSN; needs `pip install 'orgate[sentry]'`.",
+        secret=True,
     )
 
     def origin(self, name: str) -> str:

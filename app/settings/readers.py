@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +18,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _KEY = re.compile(r"sk-or-[A-Za-z0-9._~+/=-]{1,500}")
 """The characters of a bearer token (RFC 6750 §2.1): no other could be sent, and the log's redactor knows them."""
 
+_COPY_THE_DSN = "copy https://PUBLIC_KEY@HOST/PROJECT_ID from the project's settings"
 _RATE = re.compile(r"[1-9]\d{0,8} ?(per|/) ?([1-9]\d{0,5} ?)?(second|minute|hour|day)s?", re.IGNORECASE | re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
@@ -67,6 +70,16 @@ def site(value: str) -> str:
     return text(value)
 
 
+def dsn(value: str) -> str:
+    """A Sentry DSN: the address of a project, with its public key for a user name."""
+    parts = _address(value)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.username or "?" in value or "#" in value:
+        raise ValueError(f"is no Sentry DSN; {_COPY_THE_DSN}")
+    if not re.fullmatch(r"(/[\w.-]+)*/\d{1,20}", parts.path, re.ASCII):
+        raise ValueError(f"names no project; {_COPY_THE_DSN}")
+    return value
+
+
 def file(value: str) -> str:
     """A file that exists."""
     try:
@@ -76,6 +89,18 @@ def file(value: str) -> str:
     if not path.is_file():
         raise ValueError("names no file")
     return str(path)
+
+
+def command(value: str) -> tuple[str, ...]:
+    """A program of this machine and its arguments, as a shell would take them apart."""
+    try:
+        words = shlex.split(value)
+        program = shutil.which(Path(words[0]).expanduser()) if words else None
+    except (ValueError, RuntimeError):
+        raise ValueError("cannot be taken apart; quotes come in pairs") from None
+    if program is None:
+        raise ValueError("names no program that can be run here; give its whole path")
+    return (program, *words[1:])
 
 
 def milliseconds(value: str) -> int:
@@ -181,6 +206,14 @@ def dollars(value: str) -> tuple[int, ...]:
     return tuple(sorted((int(dollars) * 10**9 + int(nanos) for dollars, nanos in whole), reverse=True))
 
 
+def amount(value: str) -> int:
+    """One amount in nano-dollars."""
+    found = dollars(value)
+    if len(found) != 1:
+        raise ValueError("takes one amount in dollars, such as 1 or 0.50")
+    return found[0]
+
+
 def one_of(*names: str) -> Callable[[str], str]:
     """A reader that takes one of these words."""
 
@@ -196,6 +229,13 @@ def namespaces(value: str) -> tuple[str, ...]:
     """Our namespaces among those of DEBUG."""
     # Other programs use DEBUG as well; what is not ours is left to them.
     return tuple(name for name in re.split(r"[\s,]+", value) if name.startswith("openrouter:"))
+
+
+def days(value: str) -> int:
+    """A number of days, from a week to thirty years."""
+    if not _is_within(value, 7, 10_950):
+        raise ValueError("takes days, at least 7")
+    return int(value)
 
 
 def characters(value: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import flask
 
 from app.core.errors import Forbidden, GatewayError, Unauthenticated
-from app.core.grants import Grant
+from app.core.grants import CONTROL, Grant
 from app.web.state import services
 
 OPEN = ""
@@ -14,6 +14,16 @@ SCOPE_OF = {
     "credits.credits": "credits",
     "models.models": "models",
     "calls.call": "usage",
+    "events.events": "usage",
+    "usage.usage": "usage",
+    "metrics.metrics": "usage",
+    "control.pause": CONTROL,
+    "control.resume": CONTROL,
+    "control.end": CONTROL,
+    "control.reconcile": CONTROL,
+    "control.ledger": CONTROL,
+    "control.ledger_trim": CONTROL,
+    "control.ledger_accept": CONTROL,
     "health.health": OPEN,
     "health.alive": OPEN,
 }
@@ -27,7 +37,7 @@ def view_of(endpoint: str | None) -> str:
 
 def known(request: flask.Request) -> Grant | None:
     """The grant of a good token on an open route; None for anybody else."""
-    token = _token(request)
+    token = token_of(request)
     if not token:
         return None
     try:
@@ -40,7 +50,7 @@ def identify(request: flask.Request) -> Grant | None:
     """The grant of the token that came; None on open routes, which look at no token. Raises Unauthenticated."""
     if SCOPE_OF.get(view_of(request.endpoint)) == OPEN:
         return None
-    token = _token(request)
+    token = token_of(request)
     if not token:
         raise Unauthenticated(
             "A token is missing: send Authorization: Bearer TOKEN. Get one with: orgate token issue NAME",
@@ -61,13 +71,16 @@ def authorise(endpoint: str | None, grant: Grant | None) -> None:
     if scope == OPEN:
         return
     if scope is None or grant is None or scope not in grant.scopes:
+        if scope == CONTROL:
+            raise Forbidden("Only orgate's own command line and tray may do this.", code="missing_scope")
         raise Forbidden(
             f"This token lacks the scope {scope!r}. Issue one with: orgate token issue NAME --scope {scope}",
             code="missing_scope",
         )
 
 
-def _token(request: flask.Request) -> str:
+def token_of(request: flask.Request) -> str:
+    """The token that came with the request, as a bearer or as x-api-key; "" when none did."""
     kind, _, token = request.headers.get("Authorization", "").strip().partition(" ")
     if token and kind.lower() == "bearer":
         return token.strip()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.attempts import Cause, Phase, Tried
 from app.core.chain import GiveUp, Plan, Send, models_of, next_step
-from app.core.errors import BadRequest, GatewayError, UpstreamFailed
+from app.core.errors import BadRequest, GatewayError, InsufficientCredits, UpstreamFailed
 from tests.core.quick import quick
 
 FIRST, OTHER, FREE = "a/first", "b/other", "c/other:free"
@@ -378,3 +378,23 @@ def test_walk(
     assert history
     assert history[-1].error is follows.error
     assert len(history) == 12 or not open_to(plan, history)
+
+
+def test_clamp_once() -> None:
+    """What cannot be paid for is asked once more with the tokens that can be, before any other model is."""
+    plan = Plan(("a/b", "c/d:free"), clamp=True)
+    error = InsufficientCredits("too dear", details={"affordable_max_tokens": 300})
+    first = Tried("a/b", Cause.MONEY, error, Phase.HEADERS, 0.1)
+
+    assert Send("a/b", max_tokens=300) == next_step(plan, (first,), left_s=100, jitter=0.5)
+    assert Send("c/d:free") == next_step(plan, (first, first), left_s=100, jitter=0.5)
+
+
+@pytest.mark.parametrize("affordable", [None, 0, 15, "300"])
+def test_clamp_needs_tokens(affordable: object) -> None:
+    """Without a figure, or with too few tokens for any provider, there is nothing to ask for."""
+    error = InsufficientCredits("too dear", details={"affordable_max_tokens": affordable})
+    first = Tried("a/b", Cause.MONEY, error, Phase.HEADERS, 0.1)
+
+    assert GiveUp(error) == next_step(Plan(("a/b",), clamp=True), (first,), left_s=100, jitter=0.5)
+    assert GiveUp(error) == next_step(Plan(("a/b",)), (first,), left_s=100, jitter=0.5)

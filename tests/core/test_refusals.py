@@ -369,3 +369,12 @@ def test_error_inside_a_stream() -> None:
 
     assert 429 == status_of(error)
     assert (errors.RateLimited, 429, "rate_limit_exceeded", None, True) == told(from_error(429, error, {}, NOW))
+
+
+def test_affordable_tokens() -> None:
+    """A 402 that says how many tokens can be afforded tells it as a figure; others tell none."""
+    said = "You requested up to 32000 tokens, but can only afford 27342. To increase, visit …"
+
+    assert {"affordable_max_tokens": 27342} == from_error(402, {"message": said}, {}, 0.0).details
+    assert from_error(402, {"message": "Insufficient credits."}, {}, 0.0).details is None
+    assert from_error(400, {"message": said}, {}, 0.0).details is None

@@ -34,9 +34,9 @@ def test_wishes(given: dict[str, str], wishes: Wishes) -> None:
 
 def test_all_at_once() -> None:
     """Every name is a wish of its own."""
-    values = ["whole", "1", "2", "3", "4", "1", "1"]
+    values = ["whole", "1", "2", "3", "4", "1", "1", "1"]
 
-    assert Wishes(True, 1.0, 2.0, 3.0, 4.0, True, True) == read(dict(zip(NAMES, values, strict=True)))
+    assert Wishes(True, 1.0, 2.0, 3.0, 4.0, True, True, True) == read(dict(zip(NAMES, values, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,11 @@ def test_any_seconds(name: str, text: str) -> None:
     assert seconds is not None
     assert 0 <= seconds <= 86_400
     assert name == "queue" or seconds > 0
+
+
+@pytest.mark.parametrize("name", ["first-content-timeout", "idle-timeout", "timeout"])
+def test_hasty(name: str) -> None:
+    """Clocks below half a second leave a model no time."""
+    assert read({name: "0.4"}).hasty
+    assert not read({name: "0.5"}).hasty
+    assert not read({}).hasty

@@ -61,6 +61,7 @@ def make_run(clock: FakeClock, peer: FakePeer | None = None, call_id: str = "req
         stream=True,
         raw=b"{}",
         changed=None,
+        body={},
         headers={},
         wishes=Wishes(),
         started=clock.monotonic(),
@@ -299,6 +300,6 @@ def test_story(run: Run, clock: FakeClock, attempt: FakeAttempt) -> None:
     assert (tried.told(),) == between
     assert (
         tried.told(),
-        {"model": "c/d", "status": 200, "reason": "answered", "sent": True, "seconds": 1.5},
+        {"model": "c/d", "status": 200, "reason": "answered", "sent": True, "phase": "sent", "seconds": 1.5},
     ) == run.told(200, "answered")
     assert ("a/b", "c/d") == run.asked

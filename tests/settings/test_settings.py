@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -160,7 +161,34 @@ CASES = {
         (10_000_000_000, 250_000_000),
         ("$5", "5;1", "-1", "1e3", ",", "0.0000000001"),
     ),
+    "ORGATE_ALERT_COMMAND": Case(
+        "alert_command",
+        (),
+        "sh -c 'echo \"$1\"'",
+        (shutil.which("sh"), "-c", 'echo "$1"'),
+        (f"/no/{CANARY}/here", f"{CANARY} 'x", f"sh '{CANARY}", "~nobody-of-that-name/x"),
+    ),
     "ORGATE_MAX_STREAMS": Case("max_streams", 256, "1", 1, ("0", "10001", "many")),
+    "ORGATE_UNKNOWN_PRICE_HOLD": Case("unknown_price_hold", 10**9, "0.25", 250_000_000, ("-1", "1,2", "much")),
+    "ORGATE_SETTLE_AFTER": Case("settle_after_s", 60.0, "5", 5.0, ("0", "1m")),
+    "ORGATE_KEEP_DAYS": Case("keep_days", 400, "7", 7, ("6", "10951", "a week")),
+    "ORGATE_SENTRY_DSN": Case(
+        "sentry_dsn",
+        None,
+        "HTTPS://0123abcd@errors.example.org:8443/sentry/42",
+        "HTTPS://0123abcd@errors.example.org:8443/sentry/42",
+        (
+            f"{CANARY}",
+            f"ftp://{CANARY}@example.org/42",
+            "https://example.org/42",
+            f"https://{CANARY}@example.org",
+            f"https://{CANARY}@example.org/project",
+            f"https://{CANARY}@example.org/42/",
+            f"https://{CANARY}@example.org/42?x=1",
+            f"https://{CANARY}@example.org/\u0664\u0662",
+            f"https://{CANARY}@[example/42",
+        ),
+    ),
 }
 BAD = [pytest.param(name, text, id=f"{name}-{at}") for name, case in CASES.items() for at, text in enumerate(case.bad)]
 
@@ -679,7 +707,14 @@ def test_secrets() -> None:
     """The settings that may hold a secret are marked as such, and no field of theirs is in the settings' repr."""
     hidden = {column.metadata["option"].name for column in fields(Settings) if column.metadata and not column.repr}
 
-    assert {"OPENROUTER_API_KEY", "OPENROUTER_MANAGEMENT_KEY", "OPENROUTER_EXTRA_HEADERS", "ORGATE_PROXY"} == hidden
+    assert {
+        "OPENROUTER_API_KEY",
+        "OPENROUTER_MANAGEMENT_KEY",
+        "OPENROUTER_EXTRA_HEADERS",
+        "ORGATE_PROXY",
+        "ORGATE_ALERT_COMMAND",
+        "ORGATE_SENTRY_DSN",
+    } == hidden
     assert hidden == {option.name for option in OPTIONS if option.secret}
 
 
