@@ -60,7 +60,9 @@ class Holds:
         Raises BudgetExceeded when it does not fit, and Unavailable when it cannot be written down.
         """
         # OpenRouter's totals from before the first call are what the costs of nameless attempts are read from.
-        self._may_begin.wait(_BEGIN_S)
+        if not self._may_begin.wait(_BEGIN_S):
+            # They do not come: nobody waits for them again.
+            self._may_begin.set()
         entry = self._models.entry_of(model)
         body = {**call.body, "model": model}
         guess = estimate.hold_of(entry, body, len(call.raw), unknown=self._unknown_hold)

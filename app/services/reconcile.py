@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.core import reconcile
@@ -81,9 +82,11 @@ class Reconciler:
     def start(self) -> None:
         """Begin to do it by itself; a second start does nothing."""
         if self._thread is None:
-            if self._ledger.checkpoint(self._key_id()) is None:
-                self._begun.clear()
-            self._settler.resume()
+            with suppress(GatewayError):
+                # Without a key or a ledger that can be read, the rounds to come find out.
+                if self._ledger.checkpoint(self._key_id()) is None:
+                    self._begun.clear()
+                self._settler.resume()
             self._thread = threading.Thread(target=self._run, name="orgate-reconcile", daemon=True)
             self._thread.start()
 
