@@ -24,6 +24,9 @@ _CONTENT = (
     "reasoning_details",
 )
 
+_ENVELOPE = frozenset({"type", "id", "object", "created", "model", "provider"})
+"""What an event says of itself, and not of the answer."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -145,7 +148,8 @@ def note(reading: Reading, answer: dict[str, Json]) -> None:
         reading.usage = usage_of(answer["usage"])
         reading.progress += 1
     if answer and not answer.keys() & {"choices", "error", "usage"}:
-        # An event of a kind that is not known here is a sign of life, but nothing that an app could show.
+        # An event of a kind that is not known here says something, unless its kind (a ping) is all that it tells.
+        reading.has_content |= not answer.keys() <= _ENVELOPE
         reading.progress += 1
     if answer.get("error"):
         reading.error = answer["error"]
