@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import flask
 
@@ -49,6 +49,9 @@ from app.services.usage import Usage
 from app.settings import NoKey, Settings, SettingsError, readers
 from app.web.state import WebSettings
 
+if TYPE_CHECKING:
+    from app.adapters.reports import SentrySink
+
 
 @dataclass(frozen=True)
 class Built:
@@ -65,7 +68,8 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     clock = SystemClock()
     log, metrics = LogSink(level=settings.log_level, namespaces=settings.debug), MetricsSink(version("orgate"))
     bulletin = Bulletin(clock, [AlertCommand(settings.alert_command, log)] if settings.alert_command else [])
-    events = Fanout([log, metrics, bulletin, *_reports(settings, clock)])
+    reports = _reports(settings, clock)
+    events = Fanout([log, metrics, bulletin, *reports])
     vault = _vault(settings, events)
     upstream = upstream_of(settings, pool_size=settings.max_streams)
     tokens = TokenBook(private_folder(settings.folders.state))
@@ -142,6 +146,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         reconciler=reconciler,
         usage=usage,
         refresher=_refresher(settings, credits, models, events),
+        at_end=tuple(report.close for report in reports),
     )
     return Built(services, _web(settings), metrics.exposition)
 
@@ -162,7 +167,7 @@ def _ledger(settings: Settings, clock: SystemClock, events: Events) -> SqlLedger
     return ledger
 
 
-def _reports(settings: Settings, clock: SystemClock) -> list[Events]:
+def _reports(settings: Settings, clock: SystemClock) -> list[SentrySink]:
     if settings.sentry_dsn is None:
         return []
     try:
@@ -174,7 +179,6 @@ def _reports(settings: Settings, clock: SystemClock) -> list[Events]:
     sink = SentrySink(
         settings.sentry_dsn, release=f"orgate@{version('orgate')}", clock=clock, ca_bundle=settings.ca_bundle
     )
-    atexit.register(sink.close)
     return [sink]
 
 

@@ -99,6 +99,4 @@ def running_gateway(sandbox: Sandbox, folder: Path, **arguments: str) -> Iterato
         yield Gateway(server.base_url, server.port, services, sandbox, server, app, folder)
     finally:
         server.close(services.drain, grace_s=0.2)
-        services.refresher.stop()
-        services.reconciler.stop()
-        services.ledger.stop()
+        services.stop()

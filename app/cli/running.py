@@ -76,9 +76,7 @@ def run(
             services.reconciler.start()
             sink.note("gateway.ready", base_url=server.base_url, state=str(folder))
             server.run(lambda: on_ready(Ready(server.base_url, services)), services.drain)
-            services.refresher.stop()
-            services.reconciler.stop()
-            services.ledger.stop()
+            services.stop()
             sink.note("gateway.stopped")
 
 

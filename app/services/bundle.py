@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.ports import Clock, Events, Ledger, Pauses, Quotas, Tokens
@@ -41,8 +42,18 @@ class Services:
     reconciler: Reconciler
     usage: Usage
     refresher: Refresher
+    at_end: tuple[Callable[[], None], ...] = ()
+    """What else is to be closed."""
 
     def drain(self, grace_s: float) -> int:
         """Take no new calls, let the running ones finish for up to `grace_s` s, end the rest; how many those were."""
         self.bulletin.close()
         return self.relay.drain(grace_s)
+
+    def stop(self) -> None:
+        """End what runs in the background, and write down what is left; for when nothing is called any more."""
+        self.refresher.stop()
+        self.reconciler.stop()
+        self.ledger.stop()
+        for close in self.at_end:
+            close()

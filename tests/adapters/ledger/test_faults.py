@@ -745,7 +745,7 @@ def test_answer_outlives_the_ledger(gateway: Gateway, impatient: None) -> None:
     """An answer that has begun is delivered although its end cannot be written; it is written when it can be."""
     ledger = gateway.services.ledger
     assert isinstance(ledger, SqlLedger)
-    with gateway.chat("sandbox/long-20", stream=True) as reply:
+    with gateway.chat("sandbox/drip-300", stream=True) as reply:
         chunks = reply.iter_lines()
         next(chunks)
         with hampered(ledger, READ_ONLY):

@@ -136,7 +136,7 @@ class Lab:
         for post in self.upstream.posts_for(*models):
             assert post.over.wait(_WITHIN_S), f"the connection of {post.model} is still open"
         strange = [thread.name for thread in threading.enumerate() if not thread.name.startswith(_IDLE_THREADS)]
-        assert [] == strange
+        assert [] == strange, strange
 
     def told(self, seen: Seen) -> list[str]:
         """The models in error.details.attempts."""
