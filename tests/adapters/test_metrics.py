@@ -101,9 +101,7 @@ def test_cost_after_a_restart(sink: MetricsSink) -> None:
     sink.restore([("editor", "openai/gpt-4", 7 * DOLLAR), ("shell", "openai/gpt-4", DOLLAR // 2)])
     sink.settled("editor", "openai/gpt-4", DOLLAR)
 
-    assert {("editor", "openai/gpt-4"): 8, ("shell", "openai/gpt-4"): 0.5} == samples(
-        sink, "orgate_cost_dollars_total"
-    )
+    assert {("editor", "openai/gpt-4"): 8, ("shell", "openai/gpt-4"): 0.5} == samples(sink, "orgate_cost_dollars_total")
 
 
 def test_warnings_and_failures(sink: MetricsSink) -> None:
