@@ -44,10 +44,12 @@ _Told = TypeVar("_Told")
 class Failed(Exception):
     """The gateway did not do or tell what it was asked."""
 
-    def __init__(self, trouble: Trouble, why: str) -> None:
+    def __init__(self, trouble: Trouble, why: str, status: int = 0) -> None:
         super().__init__(why)
         self.trouble = trouble
         self.why = why
+        self.status = status
+        """Of the answer that said so; 0 when there was none, or none of a gateway's."""
 
 
 @dataclass(frozen=True)
@@ -162,13 +164,13 @@ class _Talk:
         return _read(response, figures.health)
 
     def usage(self, since: str) -> Usage | None:
-        """Spending by program since then; None when the gateway cannot tell. Raises Failed for troubles of all."""
+        """Spending by program since then; None when the ledger cannot be read. Raises Failed."""
         try:
             return self._get("/usage", figures.usage, {"by": "app", "since": since})
         except Failed as failed:
-            if failed.trouble in (Trouble.REFUSED, Trouble.UNREACHABLE):
-                return None
-            raise
+            if failed.status < 500:
+                raise
+            return None
 
     def credits(self, force: bool) -> Credits:
         """The money; raises Failed."""
@@ -236,8 +238,11 @@ def _refused(response: requests.Response) -> Failed:
         return Failed(Trouble.TOKEN_REFUSED, message)
     if response.status_code == 401:
         return Failed(Trouble.KEY_REFUSED, message)
+    if response.status_code == 429:
+        # Its own words count the seconds, and rows must not.
+        return Failed(Trouble.REFUSED, "orgate's own tools ask the gateway too often just now.", 429)
     upstream = response.status_code in (408, 502, 504) or code.startswith("upstream_")
-    return Failed(Trouble.UNREACHABLE if upstream else Trouble.REFUSED, message)
+    return Failed(Trouble.UNREACHABLE if upstream else Trouble.REFUSED, message, response.status_code)
 
 
 def _whereabouts(home: Path) -> str | None:

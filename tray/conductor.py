@@ -267,7 +267,7 @@ class Conductor:
         match name:
             case "refresh":
                 self._refresh(True)
-            case "open":
+            case "open" | "":
                 base_url = self._snapshot.reading.base_url if self._snapshot else None
                 self._open(f"{base_url}/" if base_url and self._gateway.has_page() else ACTIVITY_PAGE)
             case "keys":

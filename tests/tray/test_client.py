@@ -182,6 +182,15 @@ def test_openrouter_goes_away(tmp_path: Path) -> None:
     assert (True, Decimal("17.58")) == (reading.credits.stale, reading.credits.remaining)
 
 
+def test_quota(make_gateway: Start) -> None:
+    """A quota that is used up is told without counting the seconds, since what is shown must stand still."""
+    found = announced(make_gateway(orgate_rate_models="2 per hour", openrouter_background_refresh="false"))
+    look(found)
+
+    assert (Trouble.REFUSED, None) == (look(found).trouble, look(found).today)
+    assert not any(digit in look(found).why for digit in "0123456789")
+
+
 def test_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes connections and says nothing is silent, not gone."""
     monkeypatch.setattr(client_module, "_READ_S", 0.1)

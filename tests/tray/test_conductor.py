@@ -197,11 +197,11 @@ def test_open(stage: Stage) -> None:
 
 
 def test_rows_that_only_tell(stage: Stage) -> None:
-    """A row that only tells something does nothing."""
+    """A row that only tells something opens the page with more, and changes nothing."""
     before = len(stage.shell.shown)
     stage.conductor.act("")
 
-    assert (before, [], []) == (len(stage.shell.shown), stage.desk.opened, stage.notifier.sent)
+    assert (before, [ACTIVITY_PAGE], []) == (len(stage.shell.shown), stage.desk.opened, stage.notifier.sent)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from tests.tray.desktop.desktop import Desktop
 from tests.tray.desktop.panel import eventually
 from tests.tray.desktop.probes import Probe
+from tray.surroundings import hidden_icons
 
 BLUE, ORANGE = (0, 114, 178, 255), (230, 159, 0, 255)
 ROWS = (
@@ -185,6 +186,16 @@ def test_without_a_tray_it_says_how_to_get_one(
     assert 3 == probe.end()[0]
     assert time.monotonic() - start < 10
     assert all(word in message for word in words), message
+
+
+def test_gnome_is_told_what_shows_its_icons(desktop: Desktop) -> None:
+    """Only where nothing does."""
+    gnome = {**desktop.environment, "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}
+    assert "" == hidden_icons(gnome)
+
+    desktop.watcher.close()
+
+    assert "extensions.gnome.org" in eventually(lambda: hidden_icons(gnome))
 
 
 def test_the_bus_is_found_where_systemd_puts_it(desktop: Desktop, start_probe: Callable[..., Probe]) -> None:
