@@ -228,8 +228,8 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
     if reading.done:
         opened.answer.finish()
         return
-    seen = (reading.progress, False)
-    run.expect(run.clocks.idle, "upstream_stalled")
+    seen = _state(reading)
+    _expect_more(run, reading)
     for chunk in opened.answer.chunks():
         # Half an event is of no use to anyone, and after it no error event could be read.
         whole, held = split(opened.held + chunk if opened.held else chunk)
@@ -252,11 +252,9 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
             left_s = run.stop_clock()
             yield whole
             run.start_clock(left_s)
-        # After a finish_reason or an error only the last words can follow, and they follow at once.
-        over = reading.has_finished or reading.error is not None
-        if (reading.progress, over) != seen:
-            seen = (reading.progress, over)
-            run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
+        if _state(reading) != seen:
+            seen = _state(reading)
+            _expect_more(run, reading)
     held, opened.held = opened.held, b""
     if held:
         try:
@@ -264,6 +262,17 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
         except BrokenEvent as error:
             raise broken_off(run) from error
         yield held + b"\n\n"
+
+
+def _state(reading: Reading) -> tuple[int, bool]:
+    """How much of use has come, and whether only the last words can follow: after a finish_reason or an error."""
+    return reading.progress, reading.has_finished or reading.error is not None
+
+
+def _expect_more(run: Run, reading: Reading) -> None:
+    """Start the clock for what follows; last words follow at once."""
+    _, over = _state(reading)
+    run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
 
 
 def _choices(run: Run) -> int:
