@@ -134,7 +134,11 @@ class Oracle:
         return found
 
     def told(self) -> dict[str, tuple[object, ...]]:
-        return {name: (each.state.value, each.cost, each.at) for name, each in self.attempts.items() if each.has_row}
+        return {
+            name: (each.state.value, each.cost, each.at, each.tokens)
+            for name, each in self.attempts.items()
+            if each.has_row
+        }
 
 
 class Place:
@@ -294,7 +298,9 @@ class LedgerMachine(RuleBasedStateMachine):
         self.untold = []
 
     def on_record(self) -> dict[str, tuple[object, ...]]:
-        return {row["id"]: (row["state"], row["cost"] or 0, row["at"]) for row in rows(self.path)}
+        return {
+            row["id"]: (row["state"], row["cost"] or 0, row["at"], row["prompt_tokens"] or 0) for row in rows(self.path)
+        }
 
     @rule(app=apps, period=st.sampled_from(PERIODS))
     def agrees(self, app: str, period: str) -> None:

@@ -53,7 +53,8 @@ class Walker:
                 told = (story.outcome, story.attempts) if story else None
                 problems.append(f"{len(posts)} POSTs {posts}, story {told}")
             if reply is not None:
-                problems += self._judge(step, reply, posts)
+                answered_by = story.attempts[-1]["model"] if story and story.attempts else ""
+                problems += self._judge(step, reply, str(answered_by))
             if reply is None or reply.status == 200 or reply.headers["x-should-retry"] != "true":
                 break
         problems += [f"{count} POSTs to {model}" for model, count in per_model.items() if count > 3]
@@ -84,31 +85,32 @@ class Walker:
 
         def seen() -> list[str]:
             rows = self._lab.sandbox.log(after)
-            return [str(row["model"]) for row in rows if row["headers"].get("x-session-id") == session]
+            # One that was broken off while it was sent was never whole, and nobody counts it as sent.
+            return [str(row["model"]) for row in rows if row["headers"].get("x-session-id") == session and row["model"]]
 
         comes_true(lambda: len(seen()) == _sent(story), within_s=_GRACE_S)
         return seen()
 
-    def _judge(self, step: Step, reply: Reply, posts: list[str]) -> list[str]:
+    def _judge(self, step: Step, reply: Reply, model: str) -> list[str]:
         if not reply.whole:
             return ["the answer's framing broke off"]
         if reply.status != 200:
             return _wrong_error(json.loads(reply.body))
         body = reply.body.replace(b"\r\n", b"\n")
         said = list(_stream_said(body)) if step.stream else [json.loads(body)]
-        if step.stream and (not body.endswith(DONE) or _is_told_broken(said, posts)):
+        if step.stream and (not body.endswith(DONE) or _is_told_broken(said, model)):
             return _wrong_end(body.removesuffix(DONE), said)
-        return self._wrong_answer(said, posts)
+        return self._wrong_answer(said, model)
 
-    def _wrong_answer(self, said: list[dict[str, Any]], posts: list[str]) -> list[str]:
+    def _wrong_answer(self, said: list[dict[str, Any]], model: str) -> list[str]:
         """What is wrong with an answer that looks whole."""
         choices = [event["choices"][0] for event in said if event.get("choices")]
         reasons = {choice.get("finish_reason") for choice in choices} - {None}
         text = "".join((choice.get("delta") or choice["message"]).get("content") or "" for choice in choices)
         problems = [] if reasons and "error" not in reasons else [f"whole, with the finish reasons {reasons}"]
         problems += ["whole, with an error"] if any("error" in event for event in said) else []
-        if self._texts.get(posts[-1]) != text:
-            problems.append(f"{posts[-1]} is said to have said {text!r}")
+        if self._texts.get(model) != text:
+            problems.append(f"{model} is said to have said {text!r}")
         return problems
 
 
@@ -136,9 +138,9 @@ def _stream_said(body: bytes) -> Iterator[dict[str, Any]]:
             yield json.loads(part[6:])
 
 
-def _is_told_broken(said: list[dict[str, Any]], posts: list[str]) -> bool:
+def _is_told_broken(said: list[dict[str, Any]], model: str) -> bool:
     """OpenRouter's own error event, as recorded in 2025, has a [DONE] behind it: its bytes pass untouched."""
-    return bool(posts) and "error-mid-recorded" in posts[-1] and bool(said) and "error" in said[-1]
+    return "error-mid-recorded" in model and bool(said) and "error" in said[-1]
 
 
 def _wrong_end(body: bytes, said: list[dict[str, Any]]) -> list[str]:
