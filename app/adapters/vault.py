@@ -91,10 +91,12 @@ class WatchedVault:
         try:
             named, files = self._named()
             self._watched = (*files, self._store.file)
-            # Taken before the files are read once more: what changes meanwhile is seen next time.
-            self._seen = self._look()
+            # Taken before the files are read once more: what changes meanwhile is seen next time. It is kept only
+            # once the key is there, since who finds it kept does not wait for the lock.
+            seen = self._look()
             named, _ = self._named()
             self._key = named or self._store.load()
+            self._seen = seen
         except (ValueError, OSError, KeyringMissing) as error:
             self._seen = self._look()
             self._events.warn("key.unusable", reason=str(error), kept_old=before is not None)

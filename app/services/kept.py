@@ -128,8 +128,9 @@ class Kept:
         return flight.error
 
     def _fly(self, flight: _Flight) -> None:
-        name, asked_at = self._name(), self._clock.now()
+        name, asked_at = "", self._clock.now()
         try:
+            name = self._name()
             body = self._fetch()
             self._cache.put(name, b"%d\n%b" % (int(asked_at * 1000), body))
             self._failed = None

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import stat
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,3 +103,26 @@ def test_spoiled_file(store: KeyStore) -> None:
 
     assert "sk-or-v1-one" == vault.key()
     assert ["key.unusable"] == events.told
+
+
+def test_key_while_it_is_being_read(store: KeyStore) -> None:
+    """Who asks while another is just reading the key for the first time waits for it, and is not told there is none."""
+    store.save("sk-or-v1-one", keyring=False)
+    reading, go_on, looks = threading.Event(), threading.Event(), iter(range(10))
+
+    def named() -> tuple[str | None, tuple[Path, ...]]:
+        if next(looks) == 1:
+            reading.set()
+            assert go_on.wait(5)
+        return None, ()
+
+    vault = WatchedVault(named, store, Recorder())
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(vault.key)
+        assert reading.wait(5)
+        second = pool.submit(vault.key)
+        with pytest.raises(TimeoutError):
+            second.result(0.2)
+        go_on.set()
+
+        assert ["sk-or-v1-one"] * 2 == [first.result(5), second.result(5)]

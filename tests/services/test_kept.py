@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.core.errors import GatewayError, TimedOut, Unauthenticated, UpstreamFailed
+from app.core.errors import GatewayError, TimedOut, Unauthenticated, Unavailable, UpstreamFailed
 from app.services.kept import Kept
 from tests.services.fakes import FakeClock, MemoryCache, Recorder
 
@@ -174,3 +174,21 @@ def test_broken_fetch(kept: Kept, source: Source, events: Recorder) -> None:
     with pytest.raises(GatewayError):
         kept.get()
     assert ["cache.refresh_broke"] == events.told
+
+
+def test_fetch_without_a_name(source: Source, clock: FakeClock, events: Recorder) -> None:
+    """A fetch whose place is not known, for want of a key, fails those who wait; the next one is begun anew."""
+    broken = threading.Event()
+
+    def name() -> str:
+        if threading.current_thread().name == "orgate-fetch" and not broken.is_set():
+            broken.set()
+            raise Unavailable("There is no key.", code="no_api_key")
+        return "thing"
+
+    kept = Kept(name, source.fetch, ttl_ms=10_000, cache=MemoryCache(), clock=clock, events=events)
+
+    with pytest.raises(Unavailable):
+        kept.get(max_wait_s=5)
+    clock.time += 10
+    assert b"value 1" == kept.get(max_wait_s=5).body
