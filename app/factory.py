@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from app.bootstrap import build
+from app.bootstrap.gateway import build
 from app.settings import Settings, load
 from app.web import answers, calls, control, credits, door, errors, events, health, metrics, models, proxy, usage
 from app.web.state import attach

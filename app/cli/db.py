@@ -249,7 +249,7 @@ def _alone(state_dir: str | None) -> Iterator[SqlLedger]:
 
 
 def _ledger(settings: Settings) -> SqlLedger:
-    from app.bootstrap import ledger_path, ledger_reader
+    from app.bootstrap.state import ledger_path, ledger_reader
 
     ledger = ledger_reader(settings)
     if ledger is None:
@@ -258,7 +258,7 @@ def _ledger(settings: Settings) -> SqlLedger:
 
 
 def _place(settings: Settings) -> Path:
-    from app.bootstrap import ledger_path
+    from app.bootstrap.state import ledger_path
 
     return ledger_path(settings)
 

@@ -58,7 +58,7 @@ def command(ctx: click.Context, paid: bool, no_call: bool, state_dir: str | None
 def _examine(
     settings: Settings, folder: Path, here: dict[str, Any] | None, *, paid: bool, no_call: bool
 ) -> list[Finding]:
-    from app.bootstrap import upstream_of
+    from app.bootstrap.openrouter import upstream_of
     from app.cli.checks import SKIPPED, Finding, local, openrouter, through
 
     found_key, key = local.check_key(settings)
@@ -96,7 +96,7 @@ def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
 
 
 def _values(settings: Settings) -> list[tuple[str, str, str]]:
-    from app.bootstrap import key_store
+    from app.bootstrap.state import key_store
     from app.settings import OPTIONS
 
     rows = [(option.name, settings.shown(option.name), settings.origin(option.name)) for option in OPTIONS]

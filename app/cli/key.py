@@ -36,7 +36,7 @@ def set_key(keyring: bool, state_dir: str | None) -> None:
       pass openrouter | orgate key set
     """
     from app.adapters.vault import KeyringMissing
-    from app.bootstrap import key_store
+    from app.bootstrap.state import key_store
     from app.settings.readers import key as read_key
 
     settings = options.settings(orgate_state_dir=state_dir)
@@ -67,7 +67,7 @@ def show(state_dir: str | None, as_json: bool) -> None:
       orgate key show
     """
     from app.adapters.vault import KeyringMissing
-    from app.bootstrap import key_store
+    from app.bootstrap.state import key_store
     from app.core.redact import mask
     from app.settings import NoKey
 

@@ -39,7 +39,7 @@ def command(app: str | None, url: str | None, state_dir: str | None, as_json: bo
 
 
 def _in_file(app: str | None, state_dir: str | None) -> list[str]:
-    from app.bootstrap import pause_file, token_office
+    from app.bootstrap.state import pause_file, token_office
 
     settings = options.settings(orgate_state_dir=state_dir)
     pauses = pause_file(settings)

@@ -174,7 +174,7 @@ def _renew_own(office: TokenOffice, state_dir: str | None) -> None:
 
 
 def _office(state_dir: str | None) -> TokenOffice:
-    from app.bootstrap import token_office
+    from app.bootstrap.state import token_office
 
     return token_office(options.settings(orgate_state_dir=state_dir))
 

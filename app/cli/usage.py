@@ -87,7 +87,7 @@ def _time(wanted: dict[str, str]) -> Span:
 
 
 def _from_file(settings: Settings, wanted: dict[str, str], time: Span) -> dict[str, Any]:
-    from app.bootstrap import ledger_reader, pause_file, usage_reader
+    from app.bootstrap.state import ledger_reader, pause_file, usage_reader
     from app.core.ledger import Sums, UsageReport
     from app.web import usage as web
 

@@ -141,9 +141,9 @@ def parse(data: bytes) -> Json:
 
 def note(reading: Reading, answer: dict[str, Json]) -> None:
     """Write into the reading what an answer or one event of it says."""
-    reading.generation_id = reading.generation_id or _text(answer.get("id"))
-    reading.model = _text(answer.get("model")) or reading.model
-    reading.provider = _text(answer.get("provider")) or reading.provider
+    reading.generation_id = reading.generation_id or text(answer.get("id"))
+    reading.model = text(answer.get("model")) or reading.model
+    reading.provider = text(answer.get("provider")) or reading.provider
     if isinstance(answer.get("usage"), dict):
         reading.usage = usage_of(answer["usage"])
         reading.progress += 1
@@ -160,7 +160,7 @@ def note(reading: Reading, answer: dict[str, Json]) -> None:
 
 
 def _note_choice(reading: Reading, choice: dict[str, Json]) -> None:
-    reason = _text(choice.get("finish_reason"))
+    reason = text(choice.get("finish_reason"))
     reading.finish_reason = reason or reading.finish_reason
     reading.finished[str(choice.get("index"))] |= reason is not None
     said = choice.get("delta") or choice.get("message")
@@ -196,5 +196,6 @@ def count(value: Json) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None
 
 
-def _text(value: Json) -> str | None:
+def text(value: Json) -> str | None:
+    """The value as a text of a bounded length, or None when it is none or empty."""
     return value[:256] if isinstance(value, str) and value else None

@@ -33,6 +33,11 @@ def dollars(amount: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def dollars_if_known(amount: int | None) -> str | None:
+    """The same, or None for an amount that nobody knows."""
+    return None if amount is None else dollars(amount)
+
+
 def json_number(amount: int | None) -> int | float | None:
     """
     The amount in dollars as a JSON number, for the answers that the document promises as numbers.

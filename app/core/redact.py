@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _LONGEST = 512
@@ -32,6 +33,11 @@ def clean(value: object) -> object:
     if isinstance(value, (list, tuple)):
         return [clean(inner) for inner in value[:_MOST]]
     return value if value is None or isinstance(value, (int, float)) else redact(str(value))
+
+
+def fingerprint(key: str) -> str:
+    """Which key it is, without telling it: the first half of a SHA-256, in hexadecimal (16 characters)."""
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
 def mask(key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections import deque
@@ -16,6 +15,7 @@ from app.core.forecast import Forecast
 from app.core.meter import parse
 from app.core.money import NANO
 from app.core.ports import Cache, Clock, Events, Ledger, Upstream, Vault
+from app.core.redact import fingerprint
 from app.core.refusals import refusal
 from app.services.kept import Dated, Kept
 from app.services.monitor import Monitor
@@ -116,12 +116,12 @@ class Credits:
         if value is None:
             return
         told, since = self._decode(value.body), self._spent_since(value.fetched_at)
-        self._monitor.look(_id_of(key), told.after(since))
+        self._monitor.look(fingerprint(key), told.after(since))
         if since > _HEAVY_AMOUNT or (told.remaining is not None and since * _HEAVY_SHARE > max(told.remaining, 0)):
             self.kept.refresh()
 
     def _cache_name(self) -> str:
-        return "credits:" + _id_of(self._vault.key())
+        return "credits:" + fingerprint(self._vault.key())
 
     def _as_of_now(self, value: Dated) -> Balance:
         spent = self._spent_since(value.fetched_at)
@@ -160,7 +160,7 @@ class Credits:
             raise UpstreamFailed("OpenRouter's account figures make no sense.", code="upstream_protocol_error")
         before = self.kept.peek()
         self._monitor.fetched(figures, None if before is None else self._decode(before.body))
-        self._monitor.look(_id_of(key), figures.after(self._spent_meanwhile(asked_at)))
+        self._monitor.look(fingerprint(key), figures.after(self._spent_meanwhile(asked_at)))
         return json.dumps(balance.pack(figures)).encode()
 
     def _ask(self, path: str, key: str, unknown: tuple[int, ...]) -> Json:
@@ -170,12 +170,8 @@ class Credits:
         answer = parse(body)
         if status != 200:
             if status == 401:
-                self._monitor.refused(_id_of(key), "management key" if key == self._management_key else "key")
+                self._monitor.refused(fingerprint(key), "management key" if key == self._management_key else "key")
             raise refusal(status, {}, body, self._clock.now())
         if not isinstance(answer, dict):
             raise UpstreamFailed(f"OpenRouter's {path} is not JSON.", code="upstream_protocol_error")
         return answer
-
-
-def _id_of(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:16]

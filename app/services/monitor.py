@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from app.core.balance import Figures, KeyFigures
 from app.core.forecast import Forecast, about
-from app.core.money import dollars
+from app.core.money import dollars, dollars_if_known
 from app.core.ports import Clock, Events
 from app.services.alarms import Alarm, Facts
 
@@ -70,15 +70,15 @@ class Monitor:
             self._events.warn(
                 "key.low",
                 below=dollars(mark),
-                remaining=_dollars(key.limit_remaining),
-                limit=_dollars(key.limit),
+                remaining=dollars_if_known(key.limit_remaining),
+                limit=dollars_if_known(key.limit),
                 resets=key.limit_reset,
             )
 
     def _told(self, forecast: Forecast) -> dict[str, object]:
         ends_at = forecast.ends_at
         return {
-            "per_hour": {name: _dollars(pace) for name, pace in forecast.per_hour.items()},
+            "per_hour": {name: dollars_if_known(pace) for name, pace in forecast.per_hour.items()},
             "ends_at": None if ends_at is None else datetime.fromtimestamp(ends_at, UTC).isoformat(timespec="seconds"),
             "lasts": None if ends_at is None else about(ends_at - self._clock.now()),
         }
@@ -87,14 +87,10 @@ class Monitor:
 def _shown(figures: Figures) -> dict[str, object]:
     remaining, total, used = figures.remaining, figures.total, figures.used
     return {
-        "total": _dollars(total),
-        "remaining": _dollars(remaining),
-        "used": _dollars(used),
+        "total": dollars_if_known(total),
+        "remaining": dollars_if_known(remaining),
+        "used": dollars_if_known(used),
         "percentage": round(used * 100 / total, 2) if total and used is not None else None,
-        "key_remaining": _dollars(figures.key.limit_remaining) if figures.key else None,
+        "key_remaining": dollars_if_known(figures.key.limit_remaining) if figures.key else None,
         "source": figures.source,
     }
-
-
-def _dollars(amount: int | None) -> str | None:
-    return None if amount is None else dollars(amount)

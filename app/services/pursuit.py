@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +14,7 @@ from app.core.chain import Send, affordable_of
 from app.core.errors import BudgetExceeded, GatewayError, InsufficientCredits
 from app.core.ledger import Hold
 from app.core.ports import Clock, Events, Upstream, Vault
+from app.core.redact import fingerprint
 from app.core.shapes import dump
 from app.services.answers import Failure, Reader, Success
 from app.services.breakers import Breakers
@@ -82,13 +82,14 @@ class Pursuit:
 
     def _attempt(self, run: Run, model: str, call: Call) -> Success | None:
         key = self._vault.key()
-        door = self._breakers.closed_door(id_of(key), self._credits.remaining(), free=run.call.plan.free_of(model))
+        key_id, free = fingerprint(key), run.call.plan.free_of(model)
+        door = self._breakers.closed_door(key_id, self._credits.remaining(), free=free)
         if door is not None:
             cause = Cause.MONEY if isinstance(door, InsufficientCredits) else Cause.KEY
             run.asked = (*run.asked, model)
             run.history = (*run.history, Tried(model, cause, door, Phase.NEW, 0.0))
             return None
-        hold, call = self._hold(run, model, call, id_of(key))
+        hold, call = self._hold(run, model, call, key_id)
         try:
             body = _body_for(call, model)
             attempt = self._upstream.post(call.endpoint, body, call.headers, key=key, stream=call.stream)
@@ -105,7 +106,7 @@ class Pursuit:
             attempt.cancel()
             tried = Tried(model, failure.cause, failure.error, attempt.phase, self._clock.monotonic() - began)
             self._holds.failed(hold, tried, run.reading)
-            self._note(run, tried, id_of(key))
+            self._note(run, tried, key_id)
             return None
         except BaseException:
             self._holds.lost(hold, run.reading)
@@ -114,7 +115,7 @@ class Pursuit:
             run.relax()
             run.waited_s += self._clock.monotonic() - began
         attempt.advance(Phase.COMMITTED)
-        self._breakers.began(model, free=run.call.plan.free_of(model))
+        self._breakers.began(model, free=free)
         if not run.answered_by(hold):
             # The app left just before the answer came.
             self._holds.lost(hold, run.reading)
@@ -174,8 +175,3 @@ def _within(call: Call, max_tokens: int | None) -> Call:
 
 def _body_for(call: Call, model: str) -> bytes:
     return call.raw if call.changed is None else dump({**call.changed, "model": model})
-
-
-def id_of(key: str) -> str:
-    """Which key it is, without telling it: the first half of a SHA-256, in hexadecimal."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from app.core.errors import GatewayError, Json
 from app.core.ledger import Closing, Open, Source, State
-from app.core.meter import Usage, count, parse
+from app.core.meter import Usage, count, parse, text
 from app.core.money import nanos
 from app.core.ports import Clock, Events, Ledger, Upstream, Vault
 
@@ -173,8 +173,8 @@ class Settler:
             state=State.SETTLED,
             cost=cost,
             source=Source.GENERATION,
-            served_model=_text(data.get("model")),
-            provider=_text(data.get("provider_name")),
+            served_model=text(data.get("model")),
+            provider=text(data.get("provider_name")),
             usage=_usage(data, cost),
         )
 
@@ -190,7 +190,3 @@ def _usage(data: dict[str, Json], cost: int) -> Usage:
         cost=cost,
         is_byok=byok if isinstance(byok, bool) else None,
     )
-
-
-def _text(value: Json) -> str | None:
-    return value[:256] if isinstance(value, str) and value else None

@@ -10,7 +10,7 @@ import flask
 
 from app.core.errors import GatewayError, Json
 from app.core.grants import OWNER, Grant
-from app.core.money import dollars
+from app.core.money import dollars_if_known
 from app.core.notices import PAUSED, RESUMED, Notice, told
 from app.core.pauses import EVERYBODY
 from app.core.ports import Clock, Peer
@@ -124,22 +124,18 @@ def _credits() -> dict[str, Json] | None:
         if balance is not None:
             figures, key = balance.figures, balance.figures.key
             return {
-                "total": _dollars(figures.total),
-                "used": _dollars(figures.used),
-                "remaining": _dollars(figures.remaining),
+                "total": dollars_if_known(figures.total),
+                "used": dollars_if_known(figures.used),
+                "remaining": dollars_if_known(figures.remaining),
                 "source": figures.source,
                 "as_of": moment(balance.fetched_at),
                 "age_s": round(balance.age_s, 3),
                 "stale": balance.stale,
                 "estimated": balance.estimated,
-                "key_limit": _dollars(key.limit) if key else None,
-                "key_remaining": _dollars(key.limit_remaining) if key else None,
+                "key_limit": dollars_if_known(key.limit) if key else None,
+                "key_remaining": dollars_if_known(key.limit_remaining) if key else None,
                 "key_resets": key.limit_reset if key else None,
                 "free_requests": key.free_requests if key else None,
-                "forecast": forecast_shape(credits.forecast(figures.remaining), _dollars),
+                "forecast": forecast_shape(credits.forecast(figures.remaining), dollars_if_known),
             }
     return None
-
-
-def _dollars(amount: int | None) -> str | None:
-    return None if amount is None else dollars(amount)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from app.adapters.logs import LogSink, configure
-from app.core.calls import CallReport
-from app.core.meter import Usage
+from tests.adapters.calls import report
 
 KEY = "sk-or-v1-canary0123456789"
 Logging = tuple[LogSink, Callable[[], list[dict[str, Any]]]]
@@ -34,27 +33,6 @@ def logging_to() -> Iterator[Callable[..., Logging]]:
     root.handlers, root.level, logging.raiseExceptions = before
 
 
-def report(**facts: Any) -> CallReport:
-    whole = {
-        "call_id": "call_1",
-        "app": "editor",
-        "endpoint": "/chat/completions",
-        "model": "openai/gpt-4",
-        "fallbacks": ("google/gemini",),
-        "stream": True,
-        "status": 200,
-        "outcome": "answered",
-        "duration_s": 1.5,
-        "first_byte_s": 0.25,
-        "served_model": "openai/gpt-4-0613",
-        "provider": "OpenAI",
-        "generation_id": "gen-1",
-        "attempts": ({"model": "openai/gpt-4", "status": 200, "reason": "answered", "sent": True, "seconds": 1.4},),
-        "usage": Usage(prompt_tokens=3, completion_tokens=4, total_tokens=7, cost=81_000),
-    }
-    return CallReport(**{**whole, **facts})
-
-
 def test_line_of_a_call(logging_to: Callable[..., Any]) -> None:
     """A call is one line with the document's fields."""
     sink, lines = logging_to()
@@ -66,7 +44,7 @@ def test_line_of_a_call(logging_to: Callable[..., Any]) -> None:
         "endpoint": "/chat/completions",
         "model": "openai/gpt-4",
         "fallbacks": ["google/gemini"],
-        "tokens": {"prompt": 3, "completion": 4, "total": 7},
+        "tokens": {"prompt": 30, "completion": 40, "total": 70},
         "duration": 1.5,
         "cost": "0.000081",
         "provider": "OpenAI",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.vault import KeyringMissing
-from app.bootstrap import key_store, ledger_reader, pause_file
+from app.bootstrap.state import key_store, ledger_reader, pause_file
 from app.cli.checks import BAD, HINT, OK, SKIPPED, Finding
 from app.cli.output import size
 from app.core.errors import Unavailable

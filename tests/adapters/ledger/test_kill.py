@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from app.adapters.ledger import SqlLedger
-from app.bootstrap import token_office
+from app.bootstrap.state import token_office
 from app.core.ledger import State
 from app.core.money import NANO
 from app.sandbox.server import Sandbox

@@ -1,0 +1,1 @@
+"""Chooses the adapters: the only folder that names them."""

@@ -1,0 +1,167 @@
+"""The whole gateway, wired."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import flask
+
+from app.adapters.clock import SystemClock
+from app.adapters.commands import AlertCommand
+from app.adapters.logs import LogSink
+from app.adapters.metrics import MetricsSink
+from app.adapters.quotas import FlaskLimiterQuotas
+from app.adapters.tokens import TokenBook
+from app.bootstrap import openrouter, sinks, state
+from app.core.ports import Clock, Events, Ledger, Upstream, Vault
+from app.core.redact import fingerprint
+from app.services.breakers import Breakers
+from app.services.bulletin import Bulletin
+from app.services.bundle import Services
+from app.services.credits import Credits
+from app.services.events import Fanout
+from app.services.health import HealthCheck
+from app.services.holds import Holds, Spent
+from app.services.models import Models
+from app.services.pursuit import Pursuit
+from app.services.reconcile import Reconciler
+from app.services.relay import Relay
+from app.services.settler import Settler
+from app.services.slots import Slots
+from app.services.stories import Stories
+from app.services.tokens import TokenOffice
+from app.services.turnstile import Turnstile
+from app.services.usage import Usage
+from app.settings import Settings
+from app.web.state import WebSettings
+
+
+@dataclass(frozen=True)
+class Built:
+    """What the factory wires into the application."""
+
+    services: Services
+    web: WebSettings
+    exposition: Callable[[], tuple[str, bytes]]
+    """The content type and the text of the metrics."""
+
+
+def build(app: flask.Flask, settings: Settings) -> Built:
+    """The services on their real adapters; raises SettingsError, NoKey among them."""
+    clock = SystemClock()
+    log, metrics = LogSink(level=settings.log_level, namespaces=settings.debug), MetricsSink(version("orgate"))
+    bulletin = Bulletin(clock, [AlertCommand(settings.alert_command, log)] if settings.alert_command else [])
+    reports = sinks.reports(settings, clock)
+    events = Fanout([log, metrics, bulletin, *reports])
+    vault = openrouter.vault_of(settings, events)
+    upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams)
+    ledger, pauses = state.open_ledger(settings, clock, events), state.pause_file(settings)
+    tokens, quotas = TokenBook(settings.folders.state), _quotas(app, settings)
+    credits, models = openrouter.figures(app, settings, upstream, vault, clock, events, ledger)
+    spent = (lambda app, model, cost: credits.spent(cost), metrics.settled)
+    holds, reconciler = _money(settings, ledger, upstream, vault, clock, events, credits, models, spent)
+    breakers, stories, slots = Breakers(clock), Stories(), Slots(settings.max_streams)
+    usage = Usage(ledger, tokens, clock)
+    metrics.watch(sinks.readings(slots, credits, breakers, ledger, usage, clock))
+    metrics.restore(ledger.costs())
+    pursuit = Pursuit(
+        upstream=upstream,
+        vault=vault,
+        clock=clock,
+        events=events,
+        credits=credits,
+        breakers=breakers,
+        turnstile=Turnstile(quotas, clock),
+        holds=holds,
+    )
+    relay = Relay(
+        pursuit=pursuit,
+        patience=openrouter.patience(settings),
+        clock=clock,
+        events=events,
+        holds=holds,
+        stories=stories,
+        pauses=pauses,
+        calls=settings.max_streams,
+    )
+    services = Services(
+        clock=clock,
+        events=events,
+        bulletin=bulletin,
+        tokens=tokens,
+        quotas=quotas,
+        office=TokenOffice(tokens, clock),
+        slots=slots,
+        breakers=breakers,
+        stories=stories,
+        credits=credits,
+        models=models,
+        health=HealthCheck(credits, models, clock),
+        relay=relay,
+        ledger=ledger,
+        pauses=pauses,
+        reconciler=reconciler,
+        usage=usage,
+        refresher=openrouter.refresher(settings, credits, models, events),
+        at_end=tuple(report.close for report in reports),
+    )
+    return Built(services, _web(settings), metrics.exposition)
+
+
+def _money(
+    settings: Settings,
+    ledger: Ledger,
+    upstream: Upstream,
+    vault: Vault,
+    clock: Clock,
+    events: Events,
+    credits: Credits,
+    models: Models,
+    spent: tuple[Spent, ...],
+) -> tuple[Holds, Reconciler]:
+    """What sets money aside, and what finds out what became of it."""
+    settler = Settler(ledger=ledger, upstream=upstream, vault=vault, clock=clock, events=events, spent=spent)
+    may_begin = threading.Event()
+    holds = Holds(
+        ledger=ledger,
+        models=models,
+        settler=settler,
+        clock=clock,
+        events=events,
+        unknown_hold=settings.unknown_price_hold,
+        spent=spent,
+        may_begin=may_begin,
+    )
+    reconciler = Reconciler(
+        ledger=ledger,
+        credits=credits,
+        holds=holds,
+        settler=settler,
+        clock=clock,
+        events=events,
+        key_id=lambda: fingerprint(vault.key()),
+        settle_after_s=settings.settle_after_s,
+        keep_days=settings.keep_days,
+        begun=may_begin,
+    )
+    return holds, reconciler
+
+
+def _quotas(app: flask.Flask, settings: Settings) -> FlaskLimiterQuotas:
+    rates = {"chat": settings.rate_chat, "credits": settings.rate_credits, "models": settings.rate_models}
+    return FlaskLimiterQuotas(app, rates)
+
+
+def _web(settings: Settings) -> WebSettings:
+    return WebSettings(
+        allowed_hosts=(*settings.allowed_hosts, f"[{settings.host}]" if ":" in settings.host else settings.host),
+        allowed_origins=settings.allowed_origins,
+        site_url=settings.site_url,
+        site_name=settings.site_name,
+        extra_headers=settings.extra_headers or {},
+        sanitize=settings.sanitize,
+        max_message_chars=settings.max_message_chars,
+    )

@@ -1,0 +1,116 @@
+"""OpenRouter as a gateway reaches it: the way there, the key, the figures that are kept of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import flask
+
+from app import settings as settings_module
+from app.adapters.cache import FlaskCachingStore
+from app.adapters.upstream import HttpUpstream, Timeouts
+from app.adapters.vault import FixedVault, WatchedVault
+from app.bootstrap.state import key_store, stored_or_named_key
+from app.core.ports import Clock, Events, Ledger, Vault
+from app.services.credits import Credits
+from app.services.models import Models
+from app.services.refresher import Refresher
+from app.services.relay import Patience
+from app.settings import NoKey, Settings, SettingsError
+
+
+def upstream_of(settings: Settings, pool_size: int = 1) -> HttpUpstream:
+    """OpenRouter as a gateway with these settings reaches it."""
+    return HttpUpstream(
+        settings.base_url,
+        timeouts=_timeouts(settings),
+        ca_bundle=settings.ca_bundle,
+        proxy=settings.proxy,
+        pool_size=pool_size,
+    )
+
+
+def vault_of(settings: Settings, events: Events) -> Vault:
+    """The key, as it is now; raises NoKey and SettingsError."""
+    if settings.origin("OPENROUTER_API_KEY") == "argument" and settings.api_key:
+        return FixedVault(settings.api_key)
+    store = key_store(settings)
+    if stored_or_named_key(settings) is None:
+        raise NoKey()
+    environment, folder = dict(os.environ), Path.cwd()
+    if settings.state_dir:
+        environment["ORGATE_STATE_DIR"] = settings.state_dir
+
+    def named() -> tuple[str | None, tuple[Path, ...]]:
+        try:
+            return settings_module.find_key(environment, folder)
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+
+    return WatchedVault(named, store, events)
+
+
+def figures(
+    app: flask.Flask,
+    settings: Settings,
+    upstream: HttpUpstream,
+    vault: Vault,
+    clock: Clock,
+    events: Events,
+    ledger: Ledger,
+) -> tuple[Credits, Models]:
+    """The balance and the catalogue, kept in one cache."""
+    cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0})
+    credits = Credits(
+        upstream=upstream,
+        vault=vault,
+        ledger=ledger,
+        cache=cache,
+        clock=clock,
+        events=events,
+        ttl_ms=settings.cache_ttl_credits_ms,
+        management_key=settings.management_key,
+        low_marks=settings.low_balance,
+    )
+    models = Models(
+        upstream=upstream,
+        cache=cache,
+        clock=clock,
+        events=events,
+        ttl_ms=settings.cache_ttl_models_ms,
+        only=settings.models,
+    )
+    return credits, models
+
+
+def refresher(settings: Settings, credits: Credits, models: Models, events: Events) -> Refresher:
+    """What keeps both fresh while nobody asks."""
+    return Refresher(
+        credits,
+        models,
+        events,
+        interval_ms=settings.background_refresh_ms,
+        models_ttl_ms=settings.cache_ttl_models_ms,
+    )
+
+
+def patience(settings: Settings) -> Patience:
+    """The clocks of the settings."""
+    idle_s = settings.timeout_idle_s
+    return Patience(
+        plain=_timeouts(settings).headers_plain,
+        first_content=settings.timeout_first_content_s,
+        idle=idle_s or 180,
+        idle_with_others=idle_s or 30,
+        total=settings.timeout_total_s,
+    )
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    standard = Timeouts()
+    return Timeouts(
+        connect=settings.timeout_connect_s,
+        headers_stream=settings.timeout_headers_s or standard.headers_stream,
+        headers_plain=settings.timeout_headers_s or standard.headers_plain,
+    )
