@@ -14,7 +14,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("id", String(80), primary_key=True),
-    Column("call_id", String(64), nullable=False, index=True),
+    Column("call_id", String(64), nullable=False),
     Column("number", Integer, nullable=False),
     # Milliseconds since 1970, and never smaller than that of the row before.
     Column("at", BigInteger, nullable=False, index=True),
@@ -38,7 +38,7 @@ attempts = Table(
     Column("completion_tokens", BigInteger),
     Column("cached_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
-    Column("generation_id", String(256), index=True),
+    Column("generation_id", String(256)),
     Column("status", Integer),
     Column("outcome", String(64)),
     Column("first_content_ms", BigInteger),
@@ -114,7 +114,13 @@ def _make_tables(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-_STEPS: tuple[Callable[[Connection], None], ...] = (_make_tables,)
+def _drop_unread_indexes(connection: Connection) -> None:
+    """Every hold paid for them, and nothing looks attempts up that way."""
+    for name in ("ix_attempts_call_id", "ix_attempts_generation_id"):
+        connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
+
+
+_STEPS: tuple[Callable[[Connection], None], ...] = (_make_tables, _drop_unread_indexes)
 """Step n makes version n + 1 of version n; an empty file is version 0. Steps are only ever added."""
 
 VERSION = len(_STEPS)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select
 from app.adapters.ledger import statements
 from app.adapters.ledger.database import LOCKED, Database
 from app.adapters.ledger.reading import Reading
-from app.adapters.ledger.schema import attempts, checkpoints, facts, hours, spending
+from app.adapters.ledger.schema import attempts, checkpoints, facts
 from app.adapters.ledger.statements import DAY_MS, HOUR_MS
 from app.adapters.ledger.timeline import Timeline
 from app.adapters.ledger.writer import Work, Writer
@@ -31,8 +31,8 @@ class SqlLedger:
     """
     The ledger in one file.
 
-    `reserve` returns when its row is committed. What became of an attempt is written soon after by whoever writes
-    next, or by a thread of the ledger's own.
+    `reserve` returns when its row is committed. What became of an attempt is written soon after, together with what
+    else has ended meanwhile; whoever reads here sees it.
     """
 
     def __init__(self, path: Path, clock: Clock, events: Events) -> None:
@@ -61,7 +61,8 @@ class SqlLedger:
 
     def reserve(self, hold: Hold, budgets: Sequence[Budget]) -> None:
         """Commit the hold unless it does not fit; raises BudgetExceeded or Unavailable."""
-        self._writer.now(partial(self._reserve, hold, budgets))
+        # What a budget is checked against has to be written; without one nobody need wait for others' closings.
+        self._writer.now(partial(self._reserve, hold, budgets), overtakes=not budgets)
 
     def identify(self, attempt_id: str, generation_id: str) -> None:
         """OpenRouter's id of an attempt under way, for the case of a crash; short ones never need it."""
@@ -82,19 +83,19 @@ class SqlLedger:
 
     def open(self) -> list[Open]:
         """Every attempt that is reserved or ambiguous, oldest first."""
-        return self._reading.open()
+        return self._settled.open()
 
     def sums(self, app: str | None = None) -> Sums:
         """Everything ever, of one app or of all."""
-        return self._reading.sums(app)
+        return self._settled.sums(app)
 
     def taken(self, app: str, since: float) -> tuple[int, int]:
         """What this app has spent since a midnight of UTC, and what its open holds of that time amount to."""
-        return self._reading.taken(app, int(since * 1000))
+        return self._settled.taken(app, int(since * 1000))
 
     def spent_between(self, since: float, until: float) -> int:
         """What attempts sent in this time have cost."""
-        return self._reading.spent_between(since, until)
+        return self._settled.spent_between(since, until)
 
     def began_at(self) -> float | None:
         """When the first attempt was sent."""
@@ -102,15 +103,15 @@ class SqlLedger:
 
     def usage(self, by: str, since: float, until: float) -> UsageReport:
         """Spending by "day", "app", "model" or "agent"; raises BadRequest for another word."""
-        return self._reading.usage(by, since, until)
+        return self._settled.usage(by, since, until)
 
     def costs(self) -> list[tuple[str, str, int]]:
         """What every app has ever spent on every model."""
-        return self._reading.costs()
+        return self._settled.costs()
 
     def settled_for(self, key_id: str) -> tuple[int, int]:
         """What has ever been settled for one key, and for all keys."""
-        return self._reading.settled_for(key_id)
+        return self._settled.settled_for(key_id)
 
     def checkpoint(self, key_id: str) -> Checkpoint | None:
         """The last one of this key."""
@@ -171,6 +172,12 @@ class SqlLedger:
         """Write what is left and close the file."""
         self._writer.close()
 
+    @property
+    def _settled(self) -> Reading:
+        """What is read, with all that has ended until now."""
+        self._writer.settle()
+        return self._reading
+
     def _doubt_all(self) -> int:
         self._writer.open()
         crashed: int = self._writer.now(lambda connection: connection.execute(statements.doubt_all).rowcount)
@@ -186,7 +193,7 @@ class SqlLedger:
         at = self._timeline.moment(connection)
         if budgets:
             self._check(hold, budgets, at, connection)
-        connection.execute(statements.reserve, _hold_row(hold, at))
+        statements.reserve.execute(connection, _hold_row(hold, at))
 
     def _check(self, hold: Hold, budgets: Sequence[Budget], at: int, connection: Connection) -> None:
         if self._locked is not None:
@@ -205,28 +212,28 @@ class SqlLedger:
         return partial(_identify, ids) if ids else None
 
     def _close(self, closing: Closing, connection: Connection) -> None:
-        row = connection.execute(statements.close, _closing_row(closing, int(self._clock.now() * 1000))).one_or_none()
+        rows = statements.close.execute(connection, _closing_row(closing, int(self._clock.now() * 1000))).fetchall()
         # No row: it was closed before, and once is enough.
-        if row is None or closing.state is State.AMBIGUOUS:
+        if not rows or closing.state is State.AMBIGUOUS:
             return
-        dialect, cost = connection.dialect.name, closing.cost or 0
+        number, at, app, agent, model, key_id, prompt_tokens, completion_tokens = rows[0]
+        cost = closing.cost or 0
         if cost:
-            add = statements.added(spending, statements.SPENDING_KEYS, dialect)
-            connection.execute(add, {"app": row.app, "day": row.at // DAY_MS, "key_id": row.key_id, "cost": cost})
-        add = statements.added(hours, statements.HOURS_KEYS, dialect)
+            day = {"app": app, "day": at // DAY_MS, "key_id": key_id, "cost": cost}
+            statements.add_spending.execute(connection, day)
         figures = {
-            "hour": row.at // HOUR_MS,
-            "app": row.app,
-            "agent": row.agent or "",
-            "model": row.model,
-            "calls": int(row.number == 1),
+            "hour": at // HOUR_MS,
+            "app": app,
+            "agent": agent or "",
+            "model": model,
+            "calls": int(number == 1),
             "attempts": 1,
-            "prompt_tokens": row.prompt_tokens or 0,
-            "completion_tokens": row.completion_tokens or 0,
+            "prompt_tokens": prompt_tokens or 0,
+            "completion_tokens": completion_tokens or 0,
             "cost": cost,
             "estimated": cost if closing.source is Source.ESTIMATE else 0,
         }
-        connection.execute(add, figures)
+        statements.add_hour.execute(connection, figures)
 
 
 def _hold_row(hold: Hold, at: int) -> dict[str, Any]:

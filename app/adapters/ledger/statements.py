@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, String, Table, bindparam, delete, func, insert, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.adapters.ledger.schema import attempts, checkpoints, facts, outside, spending
+from app.adapters.ledger.prepared import Prepared
+from app.adapters.ledger.schema import attempts, checkpoints, facts, hours, outside, spending
 from app.core.ledger import OPEN
 
 DAY_MS = 86_400_000
@@ -17,7 +18,12 @@ HOUR_MS = 3_600_000
 is_open = attempts.c.state.in_([literal_column(f"'{state.value}'", String) for state in OPEN])
 """Written out: a partial index is not used for a parameter."""
 
-reserve = insert(attempts)
+_FROM_HOLD = (
+    "id", "call_id", "number", "at", "app", "agent", "endpoint", "asked", "model", "key_id", "stream", "state", "hold",
+    "priced",
+)  # fmt: skip
+
+reserve = Prepared(insert(attempts), _FROM_HOLD)
 
 _FROM_CLOSING = (
     "state", "cost", "source", "served_model", "provider", "generation_id", "is_byok", "prompt_tokens",
@@ -25,7 +31,7 @@ _FROM_CLOSING = (
     "closed_at",
 )  # fmt: skip
 
-close = (
+close = Prepared(
     update(attempts)
     .where(attempts.c.id == bindparam("attempt_id"), is_open)
     .values({name: func.coalesce(bindparam(f"new_{name}"), attempts.c[name]) for name in _FROM_CLOSING})
@@ -89,6 +95,9 @@ def replaced(table: Table, key: str, dialect: str) -> Any:  # as above
 
 SPENDING_KEYS = ("app", "day", "key_id")
 HOURS_KEYS = ("hour", "app", "agent", "model")
+
+add_spending = Prepared(added(spending, SPENDING_KEYS, "sqlite"))
+add_hour = Prepared(added(hours, HOURS_KEYS, "sqlite"))
 
 forget_fact = delete(facts).where(facts.c.name == bindparam("name_"))
 note_outside = insert(outside)

@@ -17,8 +17,10 @@ from app.core.errors import GatewayError, Unavailable
 from app.core.ports import Events
 
 _AGAIN_S = 1.0
+_GATHER_S = 0.02
+"""So long what nobody waits for is gathered, to be written together."""
+
 _LATER_S = 0.25
-_MOST_AT_ONCE = 500
 
 Work = Callable[[Connection], Any]
 """Something to be written; it may be carried out again after a transaction was undone."""
@@ -27,10 +29,12 @@ Work = Callable[[Connection], Any]
 class Job:
     """Something to be written, and whether it was."""
 
-    def __init__(self, work: Work, *, patient: bool) -> None:
+    def __init__(self, work: Work, *, patient: bool, overtakes: bool = False) -> None:
         self.work = work
         self.patient = patient
         """It is kept and tried again for as long as the database cannot be written."""
+        self.overtakes = overtakes
+        """It need not come after the patient ones."""
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
@@ -38,7 +42,8 @@ class Job:
 
 class Writer:
     """
-    Carries jobs out in the order they came, many in one transaction (group commit).
+    Carries jobs out, many in one transaction (group commit): those that wait to be written in the order they came,
+    then those that somebody waits for.
 
     A job may raise a GatewayError before it has written anything; then only that job fails.
     """
@@ -51,6 +56,7 @@ class Writer:
         self._connection: Connection | None = None
         self._turn = threading.Lock()
         self._jobs: deque[Job] = deque()
+        self._urgent: deque[Job] = deque()
         self._later: tuple[float, Callable[[], Work | None]] | None = None
         self._wanted = threading.Event()
         self._stopped = threading.Event()
@@ -71,22 +77,32 @@ class Writer:
                 self._in_trouble(error)
                 raise _unavailable(_why(error)) from None
 
-    def now(self, work: Work) -> Any:  # whatever the work returns
-        """Have it committed before this returns; raises what the work raised, or Unavailable."""
-        job, asked_at = Job(work, patient=False), time.monotonic()
-        self._jobs.append(job)
+    def now(self, work: Work, *, overtakes: bool = False) -> Any:  # whatever the work returns
+        """
+        Have it committed before this returns; raises what the work raised, or Unavailable.
+
+        It comes after all that was to be written soon, unless it overtakes.
+        """
+        job, asked_at = Job(work, patient=False, overtakes=overtakes), time.monotonic()
+        self._urgent.append(job)
         with self._turn:
             while not job.done:
                 if self.trouble is not None and self._failed_at > asked_at:
                     # It failed while this one waited. Older jobs are kept; this one is not.
-                    self._jobs.remove(job)
+                    self._urgent.remove(job)
                     raise _unavailable(self.trouble)
-                self._carry_out()
+                self._carry_out(patient=False)
             if self._stopped.is_set():
                 self._drop()
         if job.error is not None:
             raise job.error
         return job.value
+
+    def settle(self) -> None:
+        """Have what waits to be written committed, if it can be."""
+        if self._jobs and self.trouble is None:
+            with self._turn:
+                self._carry_out()
 
     def soon(self, work: Work) -> None:
         """Have it committed soon, after what came before; it is tried until it can be."""
@@ -127,6 +143,8 @@ class Writer:
             later = self._later
             self._wanted.wait(None if later is None else max(0.0, later[0] - time.monotonic()))
             self._wanted.clear()
+            if self._jobs:
+                self._stopped.wait(_GATHER_S)
             if self._later is not None and time.monotonic() >= self._later[0]:
                 self._take_later()
             with self._turn:
@@ -157,9 +175,11 @@ class Writer:
                 self._events.warn("ledger.unwritten", rows=len(self._jobs), why=self.trouble)
             self._drop()
 
-    def _carry_out(self) -> None:
+    def _carry_out(self, *, patient: bool = True) -> None:
         """Take the jobs that wait and write them, together if that works and else one by one."""
-        jobs = [self._jobs.popleft() for _ in range(min(len(self._jobs), _MOST_AT_ONCE))]
+        urgent = _taken(self._urgent)
+        patient = patient or not all(job.overtakes for job in urgent)
+        jobs = [*(_taken(self._jobs) if patient else ()), *urgent]
         try:
             self._write(self._ready(), jobs)
         except Exception as error:
@@ -234,6 +254,10 @@ class Writer:
                 connection.close()
             except (SQLAlchemyError, OSError):
                 connection.invalidate()
+
+
+def _taken(jobs: deque[Job]) -> list[Job]:
+    return [jobs.popleft() for _ in range(len(jobs))]
 
 
 def _unavailable(why: str) -> Unavailable:

@@ -208,8 +208,9 @@ class LedgerMachine(RuleBasedStateMachine):
         which=st.integers(1, 3),
     )
     def reserve(self, app: str, amount: int, wanted: list[Budget], model: str, key_id: str, which: int) -> Any:
-        """A hold is granted exactly when it fits, and the refusal says what is left."""
-        self.all_told()
+        """A hold is granted exactly when it fits, and the refusal says what is left; closings wait for no other."""
+        if wanted:
+            self.all_told()
         at = self.oracle.moment(int(self.clock.time * 1000))
         refusal = self.oracle.refusal(app, amount, wanted, at)
         name = f"{next(self.number)}:{which}"
