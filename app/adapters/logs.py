@@ -69,6 +69,8 @@ class LogSink:
 
     def debug(self, event: str, **facts: object) -> None:
         """A debug line, when LOG_LEVEL or DEBUG ask for it."""
+        if not self._namespaces and self._level > logging.DEBUG:
+            return
         name = f"openrouter:{event.partition('.')[0]}"
         asked_for = any(fnmatch.fnmatchcase(name, pattern) for pattern in self._namespaces)
         if asked_for or self._level == logging.DEBUG:

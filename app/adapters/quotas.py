@@ -10,6 +10,7 @@ import flask
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse
 
+from app.adapters.windows import WindowStorage
 from app.core.ports import Allowance
 
 
@@ -21,7 +22,9 @@ class FlaskLimiterQuotas:
     """
 
     def __init__(self, app: flask.Flask, rates: Mapping[str, str]) -> None:
-        self._limiter = Limiter(_whoever, app=app, storage_uri="memory://", strategy="moving-window")
+        self._limiter = Limiter(
+            _whoever, app=app, storage_uri=f"{WindowStorage.STORAGE_SCHEME[0]}://", strategy="moving-window"
+        )
         self._rates = {kind: parse(rate) for kind, rate in rates.items()}
         self._own: dict[str, RateLimitItem] = {}
 

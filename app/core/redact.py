@@ -20,7 +20,9 @@ def redact(text: str) -> str:
         text = _KEY.sub("[key]", text)
     if "eyJ" in text:
         text = _TOKEN.sub("[token]", text)
-    return _BEARER.sub(r"\1[secret]", text)
+    if "bearer" in text.casefold():
+        text = _BEARER.sub(r"\1[secret]", text)
+    return text
 
 
 def clean(value: object) -> object:

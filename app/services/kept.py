@@ -17,6 +17,8 @@ _REFRESH_FROM = 0.8
 """From this part of its life on, a value that is asked for is refreshed in the background."""
 
 _MAX_WAIT_S = 90.0
+_LOOK_S = 1.0
+"""So long what was read from the cache is taken for what it holds: another gateway may share it."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Kept:
         self._flight: _Flight | None = None
         self._asked_at = float("-inf")
         self._failed: tuple[float, str, GatewayError] | None = None
+        self._read: tuple[float, str, float, bytes] | None = None
 
     def get(self, *, force: bool = False, max_wait_s: float = _MAX_WAIT_S) -> Dated:
         """
@@ -91,14 +94,25 @@ class Kept:
 
     def peek(self) -> Dated | None:
         """The last good value, however old, without asking OpenRouter."""
-        kept = self._cache.get(self._name())
-        if kept is None:
+        found = self._look(self._name())
+        if found is None:
             return None
-        stamp, _, body = kept.partition(b"\n")
-        fetched_at = int(stamp) / 1000
+        fetched_at, body = found
         age_s = self._clock.now() - fetched_at
         # A clock that was set back would make the value immortal.
         return Dated(body, fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s)
+
+    def _look(self, name: str) -> tuple[float, bytes] | None:
+        read, now = self._read, self._clock.monotonic()
+        if read is not None and read[1] == name and now - read[0] < _LOOK_S:
+            return read[2:]
+        with self._lock:
+            kept = self._cache.get(name)
+            if kept is None:
+                return None
+            stamp, _, body = kept.partition(b"\n")
+            self._read = (now, name, int(stamp) / 1000, body)
+            return self._read[2:]
 
     def refresh(self) -> None:
         """Fetch in the background unless that is under way, was done within a second, or just failed."""
@@ -132,7 +146,9 @@ class Kept:
         try:
             name = self._name()
             body = self._fetch()
-            self._cache.put(name, b"%d\n%b" % (int(asked_at * 1000), body))
+            with self._lock:
+                self._cache.put(name, b"%d\n%b" % (int(asked_at * 1000), body))
+                self._read = None
             self._failed = None
         except GatewayError as error:
             flight.error = error

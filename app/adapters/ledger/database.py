@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DatabaseError, DBAPIError, NoResultFound, OperationalError, SQLAlchemyError
 
 from app.adapters.ledger import files, statements
+from app.adapters.ledger.prepared import execute
 from app.adapters.ledger.schema import facts, migrate, version_of
 from app.core.errors import Unavailable
 from app.core.ports import Events
@@ -231,6 +232,6 @@ def _engine(path: Path, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        execute(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

@@ -18,6 +18,16 @@ from sqlalchemy.sql.dml import UpdateBase
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
+def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+    """Have the driver carry this out; raises SQLAlchemy's DBAPIError."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        return driver.execute(sql, parameters)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=_DIALECT) from error
+
+
 class Prepared:
     """A statement with its parameters in the driver's order."""
 
@@ -29,9 +39,4 @@ class Prepared:
 
     def execute(self, connection: Connection, row: Mapping[str, Any]) -> sqlite3.Cursor:
         """Carry it out within the connection's transaction; raises SQLAlchemy's DBAPIError."""
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        try:
-            return driver.execute(self._sql, [row[name] for name in self._names])
-        except sqlite3.Error as error:
-            raise DBAPIError.instance(self._sql, None, error, sqlite3.Error, dialect=_DIALECT) from error
+        return execute(connection, self._sql, [row[name] for name in self._names])
