@@ -50,6 +50,7 @@ class _Followed:
     """A connection of urllib3's that tells the attempt how far it got."""
 
     sock: socket.socket | None
+    parts: list[bytes] | None = None
     timeout: Any  # urllib3 allows None and a sentinel beside seconds
 
     def connect(self) -> None:
@@ -103,8 +104,22 @@ class _Followed:
         # Until now the connect time-out applies, which a large body may well outlast.
         body = args[2] if len(args) > 2 else kwargs.get("body")
         self.timeout = _SEND_S + len(body or b"") / _SLOWEST_UPLOAD
-        super().request(*args, **kwargs)  # type: ignore[misc]  # as above
+        parts: list[bytes] = []
+        self.parts = parts
+        try:
+            super().request(*args, **kwargs)  # type: ignore[misc]  # as above
+        finally:
+            self.parts = None
+        # In one piece: two small ones cost twice, and OpenRouter would wait for the second.
+        self.send(b"".join(parts))
         _reached(Phase.SENT, self)
+
+    def send(self, data: Any) -> None:  # urllib3 takes files and iterables as well; here it is bytes
+        """Send this, or keep it until all of the request is there."""
+        if self.parts is None:
+            super().send(data)  # type: ignore[misc]  # as above
+        else:
+            self.parts.append(data)
 
     def getresponse(self) -> Any:  # urllib3's response
         response = super().getresponse()  # type: ignore[misc]  # as above

@@ -45,7 +45,8 @@ def write_private(path: Path, content: bytes) -> None:
 def signature(path: Path) -> tuple[int, int, int] | None:
     """Changes whenever the file does; None when there is none."""
     try:
-        stat = path.stat()
+        # Every call looks; pathlib would take as long again as the system.
+        stat = os.stat(path)
     except OSError:
         return None
     return stat.st_ino, stat.st_mtime_ns, stat.st_size

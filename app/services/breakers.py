@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from app.core.attempts import Cause, Tried
@@ -82,15 +82,17 @@ class Breakers:
             if _holds_for_all(tried, remaining):
                 self._shut = _Shut(copy.copy(tried.error), tried.cause, (key_id, remaining), now + _PROBE_S)
 
-    def closed_door(self, key_id: str, remaining: int | None, *, free: bool) -> GatewayError | None:
+    def closed_door(self, key_id: str, remaining: Callable[[], int | None], *, free: bool) -> GatewayError | None:
         """
         The refusal that would only be repeated, or None when a call may be sent: the key or the balance is another
         one now, the model is free while money is what lacks, or it is time to find out.
         """
-        now = self._clock.monotonic()
+        if self._shut is None:
+            return None
+        now, circumstances = self._clock.monotonic(), (key_id, remaining())
         with self._lock:
             shut = self._shut
-            if shut is None or shut.circumstances != (key_id, remaining) or (free and shut.cause is Cause.MONEY):
+            if shut is None or shut.circumstances != circumstances or (free and shut.cause is Cause.MONEY):
                 return None
             if now < shut.probe_at:
                 return copy.copy(shut.error)

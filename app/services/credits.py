@@ -26,6 +26,7 @@ _HEAVY_SHARE = 100
 
 _HEAVY_AMOUNT = NANO // 2
 _MOST_SPENDINGS = 10_000
+_PREFIX = "credits:"
 
 
 @dataclass(frozen=True)
@@ -105,23 +106,23 @@ class Credits:
                 self._spent.appendleft((at, first + second))
         with suppress(Unavailable):
             # Without a key there are no figures to take it from.
-            self._look(self._vault.key())
+            self._look()
 
     def doubtful(self) -> None:
         """OpenRouter refused the key, or for want of money: the figures are older than the truth."""
         self.kept.refresh()
 
-    def _look(self, key: str) -> None:
+    def _look(self) -> None:
         value = self.kept.peek()
         if value is None:
             return
         told, since = self._decode(value.body), self._spent_since(value.fetched_at)
-        self._monitor.look(fingerprint(key), told.after(since))
+        self._monitor.look(value.name.removeprefix(_PREFIX), told.after(since))
         if since > _HEAVY_AMOUNT or (told.remaining is not None and since * _HEAVY_SHARE > max(told.remaining, 0)):
             self.kept.refresh()
 
     def _cache_name(self) -> str:
-        return "credits:" + fingerprint(self._vault.key())
+        return _PREFIX + fingerprint(self._vault.key())
 
     def _as_of_now(self, value: Dated) -> Balance:
         spent = self._spent_since(value.fetched_at)

@@ -31,6 +31,8 @@ class Dated:
     age_s: float
     stale: bool
     """Older than its time to live, and OpenRouter could not be asked again."""
+    name: str
+    """What it was kept under."""
 
 
 class _Flight:
@@ -94,13 +96,14 @@ class Kept:
 
     def peek(self) -> Dated | None:
         """The last good value, however old, without asking OpenRouter."""
-        found = self._look(self._name())
+        name = self._name()
+        found = self._look(name)
         if found is None:
             return None
         fetched_at, body = found
         age_s = self._clock.now() - fetched_at
         # A clock that was set back would make the value immortal.
-        return Dated(body, fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s)
+        return Dated(body, fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s, name=name)
 
     def _look(self, name: str) -> tuple[float, bytes] | None:
         read, now = self._read, self._clock.monotonic()

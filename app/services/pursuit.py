@@ -83,7 +83,7 @@ class Pursuit:
     def _attempt(self, run: Run, model: str, call: Call) -> Success | None:
         key = self._vault.key()
         key_id, free = fingerprint(key), run.call.plan.free_of(model)
-        door = self._breakers.closed_door(key_id, self._credits.remaining(), free=free)
+        door = self._breakers.closed_door(key_id, self._credits.remaining, free=free)
         if door is not None:
             cause = Cause.MONEY if isinstance(door, InsufficientCredits) else Cause.KEY
             run.asked = (*run.asked, model)

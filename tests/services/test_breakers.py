@@ -40,7 +40,7 @@ def door(
     breakers: Breakers, key: str = KEY, remaining: int | None = None, *, free: bool = False
 ) -> GatewayError | None:
     """What a call is told before it is sent."""
-    return breakers.closed_door(key, remaining, free=free)
+    return breakers.closed_door(key, lambda: remaining, free=free)
 
 
 @pytest.mark.parametrize("cause", [Cause.BUSY, Cause.BROKEN, Cause.MODEL, Cause.SILENT, Cause.LOST, Cause.EMPTY])

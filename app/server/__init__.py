@@ -23,6 +23,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
+from app.server.channel import Channel
 from app.services.bulletin import READERS
 from app.services.lanes import Lane
 
@@ -119,6 +120,8 @@ class Server:
             outbuf_overflow=2 * 2**20,
         )
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        for listener in self._listeners:
+            listener.channel_class = Channel
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
         self._stop_asked = threading.Event()
         self._closing = False
