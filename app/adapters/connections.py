@@ -162,7 +162,21 @@ _POOLS = {"http": _PlainPool, "https": _TlsPool}
 
 
 class FollowedAdapter(HTTPAdapter):
-    """requests' transport with connections that can be followed and cancelled."""
+    """requests' transport to one place, with connections that can be followed and cancelled."""
+
+    _pool: Any = None  # of urllib3's, of either kind
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # requests' own signature
+        """The pool of connections, looked up once: it is the same for every request."""
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return pool
+
+    def close(self) -> None:
+        """Leave the idle connections."""
+        self._pool = None
+        super().close()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # requests' own signature
         super().init_poolmanager(*args, **kwargs, socket_options=_SOCKET_OPTIONS)
