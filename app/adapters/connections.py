@@ -5,25 +5,36 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.models import PreparedRequest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import is_connection_dropped
 
+from app.adapters.wire import BrokenAnswer, WireAnswer
 from app.core.attempts import Phase
 
 _CONNECT_S = 5.0
 _SEND_S = 30.0
+_UNREAD = 512 * 1024
 _SLOWEST_UPLOAD = 100_000
 """Bytes per second."""
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    """Small requests leave at once, and a peer that is gone without a word is noticed within about 20 s (Linux)."""
-    options = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    """
+    Small requests leave at once; a peer that is gone without a word is noticed within about 20 s (Linux); of what an
+    app does not read little piles up here, so that OpenRouter notices.
+    """
+    options = [
+        *HTTPConnection.default_socket_options,
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD),
+    ]
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2), ("TCP_USER_TIMEOUT", 20_000)):
         if hasattr(socket, name):
             options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
@@ -50,7 +61,6 @@ class _Followed:
     """A connection of urllib3's that tells the attempt how far it got."""
 
     sock: socket.socket | None
-    parts: list[bytes] | None = None
     timeout: Any  # urllib3 allows None and a sentinel beside seconds
 
     def connect(self) -> None:
@@ -97,36 +107,31 @@ class _Followed:
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between releases
-        """Connect if need be, and send all of the request."""
+        """Connect if need be, and send all of the request in one piece: two small ones cost twice."""
+        method, target, body, headers = _asked(*args, **kwargs)
         if self.sock is None:
             self.connect()
+        assert self.sock is not None
         _reached(Phase.SENDING, self)
-        # Until now the connect time-out applies, which a large body may well outlast.
-        body = args[2] if len(args) > 2 else kwargs.get("body")
-        self.timeout = _SEND_S + len(body or b"") / _SLOWEST_UPLOAD
-        parts: list[bytes] = []
-        self.parts = parts
-        try:
-            super().request(*args, **kwargs)  # type: ignore[misc]  # as above
-        finally:
-            self.parts = None
-        # In one piece: two small ones cost twice, and OpenRouter would wait for the second.
-        self.send(b"".join(parts))
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        # Until now the connect time-out applied, which a large body may well outlast.
+        self.sock.settimeout(_SEND_S + len(body) / _SLOWEST_UPLOAD)
+        self.sock.sendall("\r\n".join(lines).encode("latin-1") + body)
         _reached(Phase.SENT, self)
 
-    def send(self, data: Any) -> None:  # urllib3 takes files and iterables as well; here it is bytes
-        """Send this, or keep it until all of the request is there."""
-        if self.parts is None:
-            super().send(data)  # type: ignore[misc]  # as above
-        else:
-            self.parts.append(data)
+    def getresponse(self) -> Any:  # what urllib3 takes for a response of its own
+        """The head of the answer; its body is read from what this returns."""
+        if self.sock is None:
+            raise BrokenAnswer("the connection was closed")
+        self.sock.settimeout(self.timeout)
+        return WireAnswer(self)
 
-    def getresponse(self) -> Any:  # urllib3's response
-        response = super().getresponse()  # type: ignore[misc]  # as above
-        if response.status < 200:
-            # The final answer is still to come on this connection: nobody else must find it there.
-            self.close()  # type: ignore[attr-defined]  # as above
-        return response
+
+def _asked(
+    method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
+) -> tuple[str, str, bytes, Mapping[str, str]]:
+    """What matters of what urllib3 asks a connection for."""
+    return method, url, body or b"", headers or {}
 
 
 class _PlainConnection(_Followed, HTTPConnection):
@@ -166,12 +171,26 @@ class FollowedAdapter(HTTPAdapter):
 
     _pool: Any = None  # of urllib3's, of either kind
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:  # requests' own signature
-        """The pool of connections, looked up once: it is the same for every request."""
+    def open(self, request: PreparedRequest, *, connect_s: float, read_s: float, **way: Any) -> WireAnswer:
+        """Send the request and read the head of the answer; raises what urllib3 and the socket raise."""
         pool = self._pool
         if pool is None:
-            pool = self._pool = super().get_connection_with_tls_context(*args, **kwargs)
-        return pool
+            # The same for every request, as there is but one place.
+            pool = self.get_connection_with_tls_context(request, **way)
+            self.cert_verify(pool, request.url, way["verify"], None)  # type: ignore[no-untyped-call]
+            self._pool = pool
+        answer: WireAnswer = pool.urlopen(
+            request.method,
+            self.request_url(request, way["proxies"]),
+            body=request.body,
+            headers=request.headers,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            retries=self.max_retries,
+            timeout=urllib3.Timeout(connect=connect_s, read=read_s),
+        )
+        return answer
 
     def close(self) -> None:
         """Leave the idle connections."""

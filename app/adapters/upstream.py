@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -23,10 +24,10 @@ from urllib3.util.retry import Retry
 
 from app.adapters.connections import FollowedAdapter, active, handover
 from app.adapters.failures import cancelled, mapped
+from app.adapters.wire import WireAnswer
 from app.core.attempts import Phase
 from app.core.errors import BadRequest, GatewayError, UpstreamFailed
 
-_CHUNK = 64 * 1024
 _MAX_BODY = 64 * 2**20
 _SLEPT_S = 10.0
 """While a machine sleeps its wall clock goes on and the monotonic one does not; so far apart means that it slept."""
@@ -62,6 +63,7 @@ class HttpUpstream:
         pool_size: int = 256,
     ) -> None:
         self._base_url = base_url.rstrip("/")
+        self._host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._timeouts = timeouts
         self._verify: str | bool = ca_bundle or True
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
@@ -94,7 +96,7 @@ class HttpUpstream:
         self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes | None
     ) -> PreparedRequest:
         request = PreparedRequest()
-        sent = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
+        sent = {"Host": self._host, "User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
         if key is not None:
             sent["Authorization"] = f"Bearer {key}"
         try:
@@ -108,15 +110,15 @@ class HttpUpstream:
         """Leave the idle connections: the way there is another one now, or their peers are gone without a word."""
         self._adapter.close()
 
-    def _send(self, request: PreparedRequest, headers_s: float) -> requests.Response:
+    def _send(self, request: PreparedRequest, headers_s: float) -> WireAnswer:
         gap_s = time.time() - time.monotonic()
         if gap_s - self._gap_s > _SLEPT_S:
             self.forget()
         self._gap_s = gap_s
-        return self._adapter.send(
+        return self._adapter.open(
             request,
-            stream=True,
-            timeout=(self._timeouts.connect, headers_s),
+            connect_s=self._timeouts.connect,
+            read_s=headers_s,
             verify=self._verify,
             proxies=self._proxies,
         )
@@ -195,22 +197,26 @@ class HttpAttempt:
 
 
 class HttpAnswer:
-    """The Answer port over a urllib3 response."""
+    """The Answer port over what came on the wire."""
 
-    def __init__(self, attempt: HttpAttempt, response: requests.Response, clocks: Timeouts) -> None:
+    def __init__(self, attempt: HttpAttempt, response: WireAnswer, clocks: Timeouts) -> None:
         self._attempt = attempt
         self._response = response
-        self._raw = response.raw
-        self.status: int = response.status_code
+        self.status = response.status
         self.headers: Mapping[str, str] = response.headers
         self._wait_at_most(clocks.read)
 
     def chunks(self) -> Iterator[bytes]:
         """The body as it arrives, never held back; raises GatewayError where it breaks."""
         while True:
-            with mapped(self._attempt):
-                chunk: bytes = self._raw.read1(_CHUNK, decode_content=True)
+            try:
+                with mapped(self._attempt):
+                    chunk = self._response.part()
+            except GatewayError:
+                self.close()
+                raise
             if self._attempt.cancelled:
+                self.close()
                 raise cancelled()
             if not chunk:
                 self._attempt.advance(Phase.ENDED)
@@ -237,7 +243,7 @@ class HttpAnswer:
         self._attempt.advance(Phase.ENDED)
         with suppress(OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
             self._wait_at_most(_END_S)
-            self._raw.read1(_CHUNK, decode_content=True)
+            self._response.part()
 
     def _wait_at_most(self, seconds: float) -> None:
         sock = self._attempt._sock

@@ -14,7 +14,8 @@ from tests.lab.client.lab import Lab, comes_true
 from tests.lab.client.raw_app import DONE, pause
 from tests.lab.upstream.wire import full_backlog
 
-_EVENTS = 20_000
+_EVENTS = 40_000
+"""More than all buffers on the way take."""
 
 
 @pytest.mark.clients

@@ -202,5 +202,5 @@ def test_lost_by_the_network(lab: Lab) -> None:
 
     seen = lab.ask(model)
 
-    assert (502, "model_error", "upstream_protocol_error", "false") == seen.refusal
+    assert (504, "timeout_error", "outcome_unknown", "false") == seen.refusal
     lab.check(seen, model)

@@ -1,0 +1,219 @@
+"""
+One HTTP/1.1 answer, read from a socket as it comes (RFC 9112).
+
+urllib3 opens, pools and secures the connections; the exchange on them is ours, since every byte of every call passes
+here and the standard library's reading takes longer than all the rest of the way.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+from requests.structures import CaseInsensitiveDict
+
+_CHUNK = 64 * 1024
+_MOST_HEAD = 256 * 1024
+_MOST_LINE = 1024
+"""Of a chunk's size with its extensions."""
+
+_BODILESS = (204, 304)
+
+
+class BrokenAnswer(http.client.HTTPException):
+    """What came is no HTTP answer, or ended before it was whole."""
+
+
+class WireAnswer:
+    """
+    Status, headers and body of one answer; `part` gives the body as it arrives.
+
+    The attributes that stand in the second half of `__init__` are what urllib3 asks of a response.
+    """
+
+    def __init__(self, connection: Any) -> None:  # urllib3's connection of either kind
+        """The head of the answer is read at once; raises BrokenAnswer and OSError."""
+        self._wire: Any = connection
+        self._sock: socket.socket = connection.sock
+        self._buffer = b""
+        self.status, self.headers = self._head()
+        while 100 <= self.status < 200:
+            # The final answer is still to come.
+            self.status, self.headers = self._head()
+        # A function and not a method: an answer that refers to itself would be collected late.
+        self._next, self._left = self._framing()
+        coding = self.headers.get("Content-Encoding", "").lower()
+        self._inflated = _Inflated(coding) if coding not in ("", "identity") else None
+        self.version_string = "HTTP/1.1"
+        self.length_remaining: int | None = None
+        self.retries: Any = None
+        self._connection: Any = None
+        self._pool: Any = None
+
+    def part(self) -> bytes:
+        """The next bytes of the body, whatever has come; empty at its end. Raises BrokenAnswer and OSError."""
+        if self._inflated is not None:
+            return self._inflated.part(self._raw_part)
+        return self._raw_part()
+
+    def _raw_part(self) -> bytes:
+        while not self.is_over:
+            part = self._next(self)
+            if part:
+                return part
+        return b""
+
+    @property
+    def is_over(self) -> bool:
+        """The body has come to its end."""
+        return self._next is WireAnswer._nothing
+
+    def close(self) -> None:
+        """Let go of the connection: kept for the next request when this answer was read to its end, else closed."""
+        wire, self._wire = self._wire, None
+        if wire is None:
+            return
+        if not (self.is_over and self._keeps_open and not self._buffer):
+            wire.close()
+        if self._pool is not None:
+            self._pool._put_conn(wire)
+
+    def __del__(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+
+    def _head(self) -> tuple[int, CaseInsensitiveDict[str]]:
+        head = self._up_to(b"\r\n\r\n", _MOST_HEAD)
+        first, *lines = head.decode("latin-1").split("\r\n")
+        version, _, told = first.partition(" ")
+        if not version.startswith("HTTP/1.") or not told[:3].isdecimal() or not told[:3].isascii():
+            raise BrokenAnswer("no status line")
+        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if not colon or name != name.strip():
+                raise BrokenAnswer("no header")
+            value = value.strip(" \t")
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        asked = headers.get("Connection", "").lower()
+        self._keeps_open = "keep-alive" in asked if version == "HTTP/1.0" else "close" not in asked
+        return int(told[:3]), headers
+
+    def _framing(self) -> tuple[Callable[[WireAnswer], bytes], int]:
+        """How the body is told from what follows it (RFC 9112, 6.3)."""
+        if self.status in _BODILESS:
+            return WireAnswer._nothing, 0
+        coding = self.headers.get("Transfer-Encoding", "").lower()
+        if coding:
+            if coding != "chunked":
+                raise BrokenAnswer("an unknown transfer encoding")
+            return WireAnswer._chunk_begins, 0
+        length = self.headers.get("Content-Length")
+        if length is None:
+            self._keeps_open = False
+            return WireAnswer._until_closed, 0
+        told = {each.strip() for each in length.split(",")}
+        if len(told) != 1 or not length.isascii() or not (size := told.pop()).isdecimal():
+            raise BrokenAnswer("no length")
+        return (WireAnswer._counted, int(size)) if int(size) else (WireAnswer._nothing, 0)
+
+    def _nothing(self) -> bytes:
+        return b""
+
+    def _until_closed(self) -> bytes:
+        part, self._buffer = self._buffer or self._sock.recv(_CHUNK), b""
+        if not part:
+            self._next = WireAnswer._nothing
+        return part
+
+    def _counted(self) -> bytes:
+        part = self._take(self._left)
+        self._left -= len(part)
+        if not self._left:
+            self._next = WireAnswer._nothing
+        return part
+
+    def _chunk_begins(self) -> bytes:
+        size, _, _ = self._up_to(b"\r\n", _MOST_LINE).partition(b";")
+        try:
+            self._left = int(size.strip(b" \t"), 16) if b"_" not in size and size[:1] not in b"+-" else -1
+        except ValueError:
+            self._left = -1
+        if self._left < 0:
+            raise BrokenAnswer("no chunk")
+        self._next = WireAnswer._in_chunk if self._left else WireAnswer._trailer
+        return b""
+
+    def _in_chunk(self) -> bytes:
+        part = self._take(self._left)
+        self._left -= len(part)
+        if not self._left:
+            self._next = WireAnswer._chunk_ends
+        return part
+
+    def _chunk_ends(self) -> bytes:
+        if self._up_to(b"\r\n", _MOST_LINE):
+            raise BrokenAnswer("a chunk longer than it said")
+        self._next = WireAnswer._chunk_begins
+        return b""
+
+    def _trailer(self) -> bytes:
+        while self._up_to(b"\r\n", _MOST_HEAD):
+            pass
+        self._next = WireAnswer._nothing
+        return b""
+
+    def _take(self, most: int) -> bytes:
+        """Up to so many bytes, whatever is there."""
+        if not self._buffer:
+            self._fill()
+        part, self._buffer = self._buffer[:most], self._buffer[most:]
+        return part
+
+    def _up_to(self, mark: bytes, most: int) -> bytes:
+        """What stands before the mark, which is taken too."""
+        searched = 0
+        while (at := self._buffer.find(mark, max(0, searched - len(mark)))) < 0:
+            searched = len(self._buffer)
+            if searched > most:
+                raise BrokenAnswer("a line without an end")
+            self._fill()
+        found, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
+        return found
+
+    def _fill(self) -> None:
+        came = self._sock.recv(_CHUNK)
+        if not came:
+            raise BrokenAnswer("the connection ended before the answer did")
+        self._buffer += came
+
+
+class _Inflated:
+    """Undoes gzip and deflate, which nobody asked for, in parts of a bounded size."""
+
+    def __init__(self, coding: str) -> None:
+        self._is_known = coding in ("gzip", "x-gzip", "deflate")
+        # 32: zlib finds out by itself which of the two it is.
+        self._zlib = zlib.decompressobj(32 + zlib.MAX_WBITS)
+
+    def part(self, raw_part: Callable[[], bytes]) -> bytes:
+        """The next of what was compressed; empty at its end."""
+        if not self._is_known:
+            raise BrokenAnswer("a coding that nobody asked for")
+        try:
+            while not self._zlib.eof:
+                raw = self._zlib.unconsumed_tail or raw_part()
+                part = self._zlib.decompress(raw, _CHUNK)
+                if part:
+                    return part
+                if not raw:
+                    break
+        except zlib.error as error:
+            raise BrokenAnswer("a broken compression") from error
+        # What follows its end is read, so that the connection can be kept.
+        while raw_part():
+            pass
+        return b""
