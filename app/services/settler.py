@@ -46,17 +46,28 @@ class Settler:
         self._due: list[tuple[float, int, int, Open]] = []
         self._order = itertools.count()
         self._nameless: dict[str, Open] = {}
+        self._settled_meanwhile: list[set[str]] = []
+        """For each who reads what is open in the ledger right now, what was settled since they began."""
         self._thread: threading.Thread | None = None
         self._stopping = False
 
     def resume(self) -> None:
         """Take up what is open in the ledger and in nobody's care, such as what the last run of the gateway left."""
+        settled: set[str] = set()
+        found: list[Open] = []
         with self._changed:
-            # What was settled here and is not written down yet would be taken for open.
+            self._settled_meanwhile.append(settled)
+        try:
+            # What was settled here and is not written down yet would be taken for open. A ledger that is slow to
+            # write makes nobody else wait.
             self._ledger.flush()
-            for attempt in self._ledger.open():
-                if attempt.state is State.AMBIGUOUS:
-                    self.add(attempt)
+            found = [attempt for attempt in self._ledger.open() if attempt.state is State.AMBIGUOUS]
+        finally:
+            with self._changed:
+                self._settled_meanwhile = [each for each in self._settled_meanwhile if each is not settled]
+                for attempt in found:
+                    if attempt.attempt_id not in settled:
+                        self.add(attempt)
 
     def add(self, attempt: Open) -> None:
         """Find out what this attempt has cost."""
@@ -96,6 +107,8 @@ class Settler:
             if self._open.pop(attempt.attempt_id, None) is None:
                 return False
             self._nameless.pop(attempt.attempt_id, None)
+            for meanwhile in self._settled_meanwhile:
+                meanwhile.add(attempt.attempt_id)
             self._due = [each for each in self._due if each[3].attempt_id != attempt.attempt_id]
             heapq.heapify(self._due)
             self._ledger.close(closing)

@@ -14,6 +14,7 @@ from app.core.ledger import Closing, Open, Source, State
 from app.core.money import NANO
 from app.services import settler as settler_module
 from tests.adapters.ledger.ledgers import KEY_ID, ambiguous, hold
+from tests.lab.client.lab import comes_true
 from tests.services.tills import DOWN, KEY, NOT_FOUND, SOON_S, Said, Till, generation
 
 COST = NANO // 4
@@ -245,6 +246,42 @@ def test_resume_beside_running_attempts(till: Till) -> None:
     attempt = left_open(till, "call:2")
     till.settler.add(attempt)
     till.settler.settled(attempt, Closing("call:2", State.SETTLED, cost=COST, source=Source.KEY))
+    till.settler.resume()
+    till.pass_time(60)
+
+    assert ([], 0, 1) == (names(till), till.openrouter.times_asked(), len(till.told))
+
+
+def test_resume_makes_nobody_wait(till: Till) -> None:
+    """While a ledger that cannot be written holds up who resumes, answers end and attempts are settled as ever."""
+    attempt, other = left_open(till, "call:1"), left_open(till, "call:2")
+    till.ledger.flush()
+    till.settler.add(attempt)
+    resuming = threading.Thread(target=till.settler.resume)
+    with till.ledger._writer._turn:
+        resuming.start()
+        assert comes_true(lambda: bool(till.ledger._writer._jobs))
+        done = threading.Event()
+        threading.Thread(target=lambda: (till.settler.add(other), done.set())).start()
+        at_once = done.wait(SOON_S / 4)
+    resuming.join(SOON_S)
+
+    assert at_once
+
+
+def test_settled_while_resuming(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is settled just after the ledger told that it is open is not taken up again."""
+    attempt = left_open(till, "call:1")
+    till.ledger.flush()
+    till.settler.add(attempt)
+    told = till.ledger.open
+
+    def then_settled() -> list[Open]:
+        found = told()
+        till.settler.settled(attempt, Closing("call:1", State.SETTLED, cost=COST, source=Source.KEY))
+        return found
+
+    monkeypatch.setattr(till.ledger, "open", then_settled)
     till.settler.resume()
     till.pass_time(60)
 
