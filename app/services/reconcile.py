@@ -76,6 +76,9 @@ class Reconciler:
         self._thread: threading.Thread | None = None
         self._next_at = 0.0
         self._rests_until = float("-inf")
+        self._is_owed = False
+        """OpenRouter's totals were to be compared, and could not be trusted yet."""
+        self._has_copies = True
         self._begun = begun
         begun.set()
 
@@ -120,11 +123,7 @@ class Reconciler:
         while True:
             try:
                 if self._is_due():
-                    self._next_at = self._clock.monotonic() + _HOUR_S
-                    self._keep_house()
-                    told = self.reconcile()
-                    if told.outside is not None and self._settler.nameless():
-                        self._rests_until = self._clock.monotonic() + _SELDOM_S
+                    self._round()
             except GatewayError as error:
                 self._events.debug("reconcile.waits", code=error.code)
                 self._rest()
@@ -135,19 +134,35 @@ class Reconciler:
             if self._stopping.wait(_LOOK_S):
                 return
 
+    def _round(self) -> None:
+        if self._clock.monotonic() >= self._next_at:
+            self._next_at = self._clock.monotonic() + _HOUR_S
+            self._keep_house()
+        told = self.reconcile()
+        self._is_owed = told.outside is None
+        if told.outside is not None and self._settler.nameless():
+            self._rests_until = self._clock.monotonic() + _SELDOM_S
+
     def _rest(self) -> None:
         self._next_at = self._rests_until = self._clock.monotonic() + _TROUBLE_S
 
     def _keep_house(self) -> None:
-        self._ledger.back_up_daily()
+        try:
+            self._ledger.back_up_daily()
+            self._has_copies = True
+        except GatewayError as error:
+            if self._has_copies:
+                self._events.warn("ledger.backup_failed", why=error.message)
+            self._has_copies = False
         self._ledger.trim(self._clock.now() - self._keep_s)
 
     def _is_due(self) -> bool:
-        """Once an hour, and as soon as it can close what has no other way to be closed."""
+        """Once an hour, and as soon as it can close what has no other way to be closed, or compare what is owed."""
         now = self._clock.monotonic()
-        return now >= self._next_at or (
-            now >= self._rests_until and bool(self._settler.nameless()) and self._is_quiet()
-        )
+        if now >= self._next_at:
+            return True
+        has_cause = self._is_owed or bool(self._settler.nameless())
+        return has_cause and now >= self._rests_until and self._is_quiet()
 
     def _is_quiet(self) -> bool:
         """OpenRouter's totals lag behind (openrouter.md §7): only after a pause do they hold every attempt."""

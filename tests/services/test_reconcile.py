@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -567,6 +568,24 @@ def test_as_soon_as_it_can(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("restless")
+def test_owed(desk: Desk) -> None:
+    """A comparison that came too early, as after every restart, is made as soon as it can be, not an hour later."""
+    desk.reconcile()
+    desk.answered("one:1", DOLLAR)
+    desk.credits.rise(DOLLAR + CENT)
+    desk.close()
+    desk.open()
+    desk.reconciler.start()
+    desk.watched.looked_at()
+    too_early = desk.credits.asked
+    desk.clock.time += SETTLE_AFTER_S
+    desk.watched.looked_at(100)
+
+    assert (1, 2) == (too_early, desk.credits.asked)
+    assert [(CENT, "credits")] == desk.outside()
+
+
+@pytest.mark.usefixtures("restless")
 @pytest.mark.parametrize("why", ["key not told", "unreachable", "another key", "sent before the first totals"])
 def test_does_not_nag(desk: Desk, why: str) -> None:
     """Where OpenRouter's totals cannot settle an attempt they are asked for now and then, not all the time."""
@@ -600,6 +619,24 @@ def test_house_is_kept(desk: Desk) -> None:
     assert ["two:1"] == [row["id"] for row in rows(desk.path)]
     assert 2 * DOLLAR == desk.ledger.sums().settled
     assert desk.ledger.state().last_backup is not None
+
+
+@pytest.mark.usefixtures("restless")
+def test_no_room_for_a_copy(desk: Desk) -> None:
+    """That the daily copy cannot be made is said once, and nothing else waits for it."""
+    for day in ("20270115", "20270116"):
+        # Where the copy is made, and where root may not write either.
+        (desk.path.parent / f".ledger-backup-{day}.db.{os.getpid()}").mkdir()
+    desk.lost("one:1", 1_000)
+    desk.reconciler.start()
+    desk.watched.looked_at()
+    for _ in range(25):
+        desk.clock.time += HOUR
+        desk.watched.looked_at()
+
+    assert [] == desk.left()
+    [told] = desk.events.of("ledger.backup_failed")
+    assert "cannot be copied" in str(told["why"])
 
 
 def test_stop(desk: Desk) -> None:
