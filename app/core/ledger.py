@@ -151,6 +151,8 @@ class Checkpoint:
     """What the ledger had settled for this key."""
     ledger_all: int
     """What the ledger had settled for every key."""
+    elsewhere: tuple[tuple[int, int], ...] = ()
+    """What was found spent outside since then under other keys: their account's total when it was, and how much."""
 
 
 @dataclass(frozen=True)

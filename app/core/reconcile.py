@@ -52,7 +52,7 @@ def difference(before: Checkpoint, now: Totals) -> Difference:
     """What OpenRouter's totals rose by more than the ledger's since the checkpoint."""
     return Difference(
         _unexplained(before.key_usage, now.key_usage, now.ledger_key - before.ledger_key),
-        _unexplained(before.account_usage, now.account_usage, now.ledger_all - before.ledger_all),
+        _unexplained(before.account_usage, now.account_usage, now.ledger_all - before.ledger_all + _found(before, now)),
     )
 
 
@@ -77,6 +77,17 @@ def shares(holds: Sequence[int], amount: int) -> list[int]:
 def is_notable(outside: int, ledger: int) -> bool:
     """Whether the owner should hear of it: more than $0.05 and 1 % of what the ledger knows (faults.md R14)."""
     return abs(outside) > max(_TOLERANCE, ledger // _SHARE)
+
+
+def _found(before: Checkpoint, now: Totals) -> int:
+    """What is on record already, since it was found with another key of, as far as its total tells, this account."""
+    return sum(
+        amount
+        for total, amount in before.elsewhere
+        if before.account_usage is not None
+        and now.account_usage is not None
+        and before.account_usage <= total <= now.account_usage
+    )
 
 
 def _unexplained(before: int | None, now: int | None, ledger: int) -> int | None:

@@ -344,6 +344,22 @@ def test_another_key(desk: Desk) -> None:
     assert [] == desk.outside()
 
 
+@pytest.mark.parametrize("same", [True, False], ids=["of the same account", "of another account"])
+def test_back_to_the_first_key(desk: Desk, same: bool) -> None:
+    """What others spent is counted once, whichever key was in use when it was found; other accounts do not matter."""
+    desk.reconcile()
+    desk.key_id, desk.credits.key = OTHER_KEY_ID, 1 * DOLLAR
+    desk.credits.account = 50 * DOLLAR if same else 900 * DOLLAR
+    desk.reconcile()
+    desk.credits.account += 2 * DOLLAR
+    meanwhile = desk.reconcile().outside
+    desk.key_id, desk.credits.key = KEY_ID, 10 * DOLLAR
+    desk.credits.account = 55 * DOLLAR
+    back, then = desk.reconcile().outside, desk.reconcile().outside
+
+    assert (2 * DOLLAR, 3 * DOLLAR if same else 5 * DOLLAR, 0) == (meanwhile, back, then)
+
+
 def test_not_quiet(desk: Desk) -> None:
     """OpenRouter's totals lag: shortly after an attempt nothing is compared, and it is told how long to wait."""
     desk.reconcile()

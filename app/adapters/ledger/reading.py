@@ -99,9 +99,10 @@ class Reading:
         """The last one of this key."""
         with self._database.reader() as connection:
             row = connection.execute(select(checkpoints).where(checkpoints.c.key_id == key_id)).one_or_none()
-        if row is None:
-            return None
-        return Checkpoint(row.at / 1000, row.key_usage, row.account_usage, row.ledger_key, row.ledger_all)
+            if row is None:
+                return None
+            elsewhere = _elsewhere(connection, key_id, row.at)
+        return Checkpoint(row.at / 1000, row.key_usage, row.account_usage, row.ledger_key, row.ledger_all, elsewhere)
 
     def fact(self, name: str) -> str | None:
         """A fact kept for the gateway's next start."""
@@ -113,6 +114,18 @@ class Reading:
         with self._database.reader() as connection:
             found = connection.execute(select(func.count(), func.min(attempts.c.at)).select_from(attempts)).one()
         return int(found[0]), None if found[1] is None else found[1] / 1000
+
+
+def _elsewhere(connection: Connection, key_id: str, since_ms: int) -> tuple[tuple[int, int], ...]:
+    """What was found spent on the account under other keys since then, each with the account's total by that key."""
+    wanted = (
+        select(checkpoints.c.account_usage, _total(outside.c.cost))
+        .join(outside, outside.c.key_id == checkpoints.c.key_id)
+        .where(outside.c.key_id != key_id, outside.c.source == "credits", outside.c.at > since_ms)
+        .where(checkpoints.c.account_usage.is_not(None))
+        .group_by(checkpoints.c.key_id, checkpoints.c.account_usage)
+    )
+    return tuple((int(total), int(amount)) for total, amount in connection.execute(wanted))
 
 
 def _total(column: ColumnElement[Any]) -> ColumnElement[int]:
