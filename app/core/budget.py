@@ -73,8 +73,9 @@ def check(budget: Budget, *, settled: int, held: int, wanted: int, now: float) -
         return
     resets = end_of(budget.period, now)
     until = f"; it is new at {_moment(resets)}" if resets is not None else ""
+    aside = f" while ${dollars(held)} is set aside for other calls" if held else ""
     raise BudgetExceeded(
-        f"The budget of ${budget.told()} has ${dollars(max(left, 0))} left, and this call may cost "
+        f"The budget of ${budget.told()} has ${dollars(max(left, 0))} left{aside}, and this call may cost "
         f"${dollars(wanted)}{until}. A smaller max_tokens lowers what a call may cost.",
         details={
             "period": budget.period,

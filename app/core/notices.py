@@ -18,7 +18,7 @@ CREDITS = "credits"
 PAUSED = "paused"
 RESUMED = "resumed"
 
-_EPISODES = frozenset({"budget.exceeded", "credits.low", "credits.purchased", "key.low"})
+_EPISODES = frozenset({"budget.exceeded", "budget.refused", "credits.low", "credits.purchased", "key.low"})
 """These say a thing once by themselves."""
 
 _ALERTS = _EPISODES | {"key.refused", "key.unusable"}
@@ -99,8 +99,13 @@ def message(event: str, facts: Mapping[str, Json]) -> str:
         case "credits.status":
             return f"{_money(facts, 'remaining')} is left at OpenRouter."
         case "budget.exceeded":
-            budget = f"{_money(facts, 'limit')} a {facts.get('period')}"
-            return f"{facts.get('app')} has used up its budget of {budget.removesuffix(' a total')}."
+            return f"{facts.get('app')} has used up its budget of {_budget(facts)}."
+        case "budget.refused":
+            wanted, left = _money(facts, "wanted"), _money(facts, "left")
+            return (
+                f"A call of {facts.get('app')} was refused: it may cost {wanted}, and of its budget of "
+                f"{_budget(facts)} {left} is left."
+            )
         case "app.paused" | "app.resumed":
             app = "every program" if facts.get("app") == EVERYBODY else facts.get("app")
             return f"Calls of {app} are {event.partition('.')[2]}."
@@ -112,6 +117,10 @@ def message(event: str, facts: Mapping[str, Json]) -> str:
             return f"Others than this gateway's programs have spent {_money(facts, 'cost')} at OpenRouter."
     reason = facts.get("why") or facts.get("reason")
     return f"{event}: {reason}" if reason else event
+
+
+def _budget(facts: Mapping[str, Json]) -> str:
+    return f"{_money(facts, 'limit')} a {facts.get('period')}".removesuffix(" a total")
 
 
 def _money(facts: Mapping[str, Json], name: str) -> str:

@@ -89,21 +89,24 @@ class Holds:
         return hold
 
     def _explain(self, error: BudgetExceeded, app: str, entry: Model | None, body: dict[str, Json], size: int) -> None:
-        """Tell the app how long an answer it could still have, and the owner, once in each period, that it is over."""
+        """Tell the app how long an answer it could still have, and the owner, once in each period, of the refusal."""
         details = error.details = error.details or {}
         left = nanos(details.get("left")) or 0
         affordable = estimate.affordable_tokens(entry, body, size, left)
         if affordable:
             details["affordable_max_tokens"] = affordable
-        self._tell_exceeded(app, details)
+        self._tell_owner(app, details)
 
-    def _tell_exceeded(self, app: str, details: dict[str, Json]) -> None:
-        episode = (app, str(details.get("period")), str(details.get("resets_at")), str(details.get("limit")))
+    def _tell_owner(self, app: str, details: dict[str, Json]) -> None:
+        spent, limit = nanos(details.get("spent")) or 0, nanos(details.get("limit")) or 0
+        # One call that is too large, or many at a time, say nothing of what will fit later.
+        event = "budget.exceeded" if spent * 10 >= limit * 9 else "budget.refused"
+        episode = (event, app, *(str(details.get(name)) for name in ("period", "resets_at", "limit")))
         with self._lock:
             if episode in self._told:
                 return
             self._told.add(episode)
-        self._events.warn("budget.exceeded", app=app, **details)
+        self._events.warn(event, app=app, **details)
 
     def identified(self, hold: Hold, generation_id: str) -> None:
         """OpenRouter has given the attempt an id."""

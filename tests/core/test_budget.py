@@ -212,7 +212,7 @@ def test_exceeded() -> None:
         "wanted": "2",
         "resets_at": "2027-01-18T00:00:00Z",
     } == error.details
-    for part in ("$5/week", "$0.999999999", "$2", "2027-01-18T00:00:00Z", "max_tokens"):
+    for part in ("$5/week", "$0.999999999", "$1 is set aside", "$2", "2027-01-18T00:00:00Z", "max_tokens"):
         assert part in error.message
     assert not error.should_retry
 
@@ -226,3 +226,4 @@ def test_exceeded_in_all() -> None:
 
     assert ("0", None) == (error.details["left"], error.details["resets_at"])
     assert "new at" not in error.message
+    assert "set aside" not in error.message

@@ -356,9 +356,11 @@ def test_every_budget_counts(till: Till) -> None:
 def test_owner_is_warned(till: Till) -> None:
     """The owner hears once in each period that an app's budget is over, and again when the limit was changed."""
     for day in range(3):
+        till.holds.ended(take(till, f"paid-{day}"), report(), cost(9))
         for number in range(3):
             refused(till, f"{day}-{number}", budgets={"day": 10})
         till.clock.time += 86_400
+    till.holds.ended(take(till, "paid", app="notes"), report(), cost(20))
     refused(till, budgets={"day": 10}, app="notes")
     refused(till, budgets={"day": 20}, app="notes")
 
@@ -366,6 +368,19 @@ def test_owner_is_warned(till: Till) -> None:
     assert ["editor"] * 3 + ["notes"] * 2 == [facts["app"] for facts in told]
     assert 3 == len({facts["resets_at"] for facts in told if facts["app"] == "editor"})
     assert {("day", "0.00000001")} == {(facts["period"], facts["limit"]) for facts in told[:4]}
+
+
+def test_too_large_a_call(till: Till) -> None:
+    """That a call did not fit while much is left is told as that, once, and not that the budget is used up."""
+    for number in range(3):
+        refused(till, f"large-{number}", budgets={"day": WHOLE - 1})
+    before = till.events.of("budget.exceeded")
+    till.holds.ended(take(till, "paid"), report(), cost(WHOLE - 1))
+    refused(till, "over", budgets={"day": WHOLE - 1})
+
+    [told] = till.events.of("budget.refused")
+    assert ("editor", "0.001", "0.000999999") == tuple(told[name] for name in ("app", "wanted", "left"))
+    assert ([], 1) == (before, len(till.events.of("budget.exceeded")))
 
 
 def test_quiet(till: Till) -> None:
