@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from pathlib import Path
 
 from app.adapters.statefiles import locked, signature, write_private
@@ -19,6 +20,8 @@ class PauseFile:
         self._lock_file = folder / "paused.lock"
         self._seen: tuple[int, int, int] | None = None
         self._apps: frozenset[str] = frozenset()
+        self._unkept: frozenset[str] = frozenset()
+        """Paused here, though it could not be written down."""
 
     def paused(self) -> frozenset[str]:
         """The apps that may not call, EVERYBODY among them if so; raises Unavailable."""
@@ -26,19 +29,41 @@ class PauseFile:
         if now != self._seen:
             self._apps = self._read()
             self._seen = now
-        return self._apps
+        return self._apps | self._unkept
 
     def pause(self, app: str) -> None:
-        """From now on this app may not call."""
-        with locked(self._lock_file, wait=True):
+        """From now on this app may not call; raises Unavailable, though it may not, when that cannot be kept."""
+        with self._changing(self._unkept | {app}):
             # Stopping them all works also with a record that cannot be read.
             self._write({EVERYBODY} if app == EVERYBODY and self._is_broken() else self._read() | {app})
 
     def resume(self, app: str) -> None:
         """It may again; EVERYBODY lifts every pause."""
-        with locked(self._lock_file, wait=True):
-            # Lifting them all is the way out of a record that cannot be read.
-            self._write(frozenset() if app == EVERYBODY else self._read() - {app})
+        unkept = frozenset() if app == EVERYBODY else self._unkept - {app}
+        self._unkept = unkept
+        is_on_record = self._file.exists() if app == EVERYBODY else app in self._read()
+        if not is_on_record:
+            return
+        with self._changing(unkept):
+            if app == EVERYBODY:
+                # Lifting them all is the way out of a record that cannot be read, and needs no room.
+                self._file.unlink(missing_ok=True)
+            else:
+                self._write(self._read() - {app})
+
+    @contextmanager
+    def _changing(self, otherwise: frozenset[str]) -> Iterator[None]:
+        """Change the record; where that cannot be done, keep these in mind and raise Unavailable."""
+        try:
+            with locked(self._lock_file, wait=True):
+                yield
+        except OSError as error:
+            self._unkept = otherwise
+            raise Unavailable(
+                f"The record of pauses cannot be written ({error.strerror or error}). Who is paused now stays so until "
+                "the gateway ends; make room in the state folder and say it again.",
+                code="pauses_unwritable",
+            ) from None
 
     def _read(self) -> frozenset[str]:
         try:

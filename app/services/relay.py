@@ -101,10 +101,16 @@ class Relay:
         return len(left)
 
     def pause(self, app: str) -> int:
-        """Take no more calls of this app (or of EVERYBODY) and end those that run; how many those were."""
-        self._pauses.pause(app)
-        ended_now = self.end_running(app, paused)
-        self._events.note("app.paused", app=app, ended=ended_now)
+        """
+        Take no more calls of this app (or of EVERYBODY) and end those that run; how many those were.
+
+        Raises Unavailable when the pause cannot be written down; what runs is ended all the same.
+        """
+        try:
+            self._pauses.pause(app)
+        finally:
+            ended_now = self.end_running(app, paused)
+            self._events.note("app.paused", app=app, ended=ended_now)
         return ended_now
 
     def resume(self, app: str) -> None:

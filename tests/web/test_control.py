@@ -196,6 +196,24 @@ def test_pause_with_a_broken_record(gateway: Gateway) -> None:
     assert 200 == gateway.chat(token=token).status_code
 
 
+@pytest.mark.parametrize("app", ["editor", None])
+def test_pause_without_a_record(gateway: Gateway, app: str | None) -> None:
+    """Where a pause cannot be written down, as on a full disk, it holds all the same, and that is said."""
+    token = gateway.token("editor")
+    running = dripping(gateway, token)
+    (gateway.folder / "paused.lock").mkdir()
+
+    refused = owner(gateway, "/pause", {"app": app})
+    code, done, _ = ends(running)
+    then = gateway.chat("sandbox/ok", token=token)
+    told = owner(gateway, "/resume", {"app": app}).json()
+
+    assert (503, "pauses_unwritable") == (refused.status_code, refused.json()["error"]["code"])
+    assert "until the gateway ends" in refused.json()["error"]["message"]
+    assert ("paused", False, 503) == (code, done, then.status_code)
+    assert ({"paused": []}, 200) == (told, gateway.chat("sandbox/ok", token=token).status_code)
+
+
 @pytest.mark.parametrize("path", ["/pause", "/resume", "/end"])
 @pytest.mark.parametrize(
     ("body", "status"),

@@ -66,10 +66,14 @@ def check_ledger(settings: Settings, state: dict[str, Any] | None) -> Finding:
             return Finding("ledger", BAD, error.message, "orgate db check")
     told = f"{state['attempts']:,} attempts, {size(state['size_bytes'])}"
     if state["trouble"]:
-        return Finding("ledger", BAD, f"nothing can be written: {state['trouble']}", f"look at {state['path']}")
+        return Finding("ledger", BAD, f"nothing can be written: {state['trouble']}", _room(state["path"]))
     if state["locked"]:
         return Finding("ledger", BAD, f"{state['locked']}: budgets wait", "orgate usage, then: orgate db accept")
     return Finding("ledger", OK, told)
+
+
+def _room(path: str) -> str:
+    return f"make sure that {Path(path).parent} has room, can be written to, and that no other program holds {path}"
 
 
 def check_pauses(settings: Settings) -> Finding:
