@@ -17,6 +17,9 @@ def nanos(value: object) -> int | None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, str, Decimal)):
         return None
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        # Python takes more for a number than anybody who writes amounts.
+        return None
     try:
         amount = Decimal(value)
     except InvalidOperation:
