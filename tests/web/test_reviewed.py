@@ -13,11 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from app import server
+from app.adapters.clock import SystemClock
+from app.adapters.ledger import SqlLedger
+from app.core.money import NANO, nanos
 from app.core.sse import SseDecoder
 from app.sandbox import Sandbox
+from tests.adapters.ledger.ledgers import ambiguous, hold, rows
 from tests.gateway import KEY, Gateway
+from tests.lab.client.lab import comes_true
+from tests.services.fakes import Recorder
 from tests.upstream import ScriptedUpstream
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +147,53 @@ def test_any_wsgi_server(sandbox: Sandbox, tmp_path: Path) -> None:
 
     assert ended.stdout.startswith("200"), ended.stdout + ended.stderr
     assert '"credits.status"' in ended.stderr
+
+
+def _wsgi(folder: Path, sandbox: Sandbox, script: str) -> subprocess.Popen[str]:
+    environment = {"OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": sandbox.url, "ORGATE_STATE_DIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import wsgi, sys\n{script}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+def test_any_wsgi_server_keeps_the_books(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Under any server the costs that nobody told are looked up, and what is written at the end is kept."""
+    answer = requests.post(
+        f"{sandbox.url}/chat/completions",
+        headers={"Authorization": f"Bearer {KEY}"},
+        json={"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Hello"}]},
+        timeout=10,
+    ).json()
+    ledger = SqlLedger(tmp_path / "ledger.db", SystemClock(), Recorder())
+    ledger.open_for_use()
+    ledger.reserve(hold("call:1", NANO), ())
+    ledger.close(ambiguous("call:1", generation_id=answer["id"]))
+    ledger.stop()
+
+    with _wsgi(tmp_path, sandbox, "sys.stdin.read()") as running:
+        settled = comes_true(lambda: [] == [row for row in rows(tmp_path / "ledger.db") if row["state"] != "settled"])
+        running.communicate("", timeout=20)
+
+    assert (True, 0) == (settled, running.returncode)
+    [row] = rows(tmp_path / "ledger.db")
+    assert ("generation", nanos(str(answer["usage"]["cost"]))) == (row["source"], row["cost"])
+
+
+def test_one_process_on_a_state_folder(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A second process would take the first one's running attempts for a crash's: it does not start, and says why."""
+    with _wsgi(tmp_path, sandbox, "print('up', flush=True); sys.stdin.read()") as first:
+        assert first.stdout is not None
+        up = first.stdout.readline()
+        with _wsgi(tmp_path, sandbox, "") as second:
+            _, told = second.communicate("", timeout=20)
+        first.communicate("", timeout=20)
+
+    assert ("up\n", 0) == (up, first.returncode)
+    assert second.returncode != 0
+    assert "already runs on the state folder" in told
