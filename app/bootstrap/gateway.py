@@ -61,7 +61,10 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     ledger, pauses = state.open_ledger(settings, clock, events), state.pause_file(settings)
     tokens, quotas = TokenBook(settings.folders.state), _quotas(app, settings)
     credits, models = openrouter.figures(app, settings, upstream, vault, clock, events, ledger)
-    spent = (lambda app, model, cost: credits.spent(cost), metrics.settled)
+    spent: tuple[Spent, ...] = (
+        lambda app, model, cost, at: credits.spent(cost, at),
+        lambda app, model, cost, at: metrics.settled(app, model, cost),
+    )
     holds, reconciler = _money(settings, ledger, upstream, vault, clock, events, credits, models, spent)
     breakers, stories, slots = Breakers(clock), Stories(), Slots(settings.max_streams)
     usage = Usage(ledger, tokens, clock)

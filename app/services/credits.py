@@ -95,11 +95,14 @@ class Credits:
         """The pace of spending, and when so many nano-dollars end."""
         return self._pace.forecast(remaining)
 
-    def spent(self, amount: int) -> None:
-        """Take note that a call cost this many nano-dollars; heavy use has the figures fetched again."""
+    def spent(self, amount: int, at: float | None = None) -> None:
+        """
+        Take note that a call cost this many nano-dollars; heavy use has the figures fetched again.
+
+        `at` is when it was over, in seconds since 1970, if that was not just now: figures from later contain it.
+        """
         with self._spent_lock:
-            self._spent.append((self._clock.now(), amount))
-            self._spent_sum += amount
+            self._note(self._clock.now() if at is None else at, amount)
             if len(self._spent) > _MOST_SPENDINGS:
                 # Without figures from OpenRouter nothing is ever taken off: the two oldest become one.
                 (_, first), (at, second) = self._spent.popleft(), self._spent.popleft()
@@ -107,6 +110,13 @@ class Credits:
         with suppress(Unavailable):
             # Without a key there are no figures to take it from.
             self._look()
+
+    def _note(self, at: float, amount: int) -> None:
+        place = len(self._spent)
+        while place and self._spent[place - 1][0] > at:
+            place -= 1
+        self._spent.insert(place, (at, amount))
+        self._spent_sum += amount
 
     def doubtful(self) -> None:
         """OpenRouter refused the key, or for want of money: the figures are older than the truth."""

@@ -20,8 +20,8 @@ from app.services.settler import Settler
 
 _BEGIN_S = 2.0
 
-Spent = Callable[[str, str, int], None]
-"""Is told app, model and nano-dollars of a cost that has become known."""
+Spent = Callable[[str, str, int, float], None]
+"""Is told of a cost that has become known: app, model, nano-dollars, and when OpenRouter charged it at the latest."""
 
 
 class Holds:
@@ -172,7 +172,7 @@ class Holds:
             self._settler.add(_open(hold, reading.generation_id, self._clock.now()))
         elif cost:
             for tell in self._spent:
-                tell(hold.app, hold.model, cost)
+                tell(hold.app, hold.model, cost, self._clock.now())
 
 
 def _believable(usage: Usage | None, hold: Hold) -> int | None:

@@ -33,7 +33,7 @@ class Settler:
         vault: Vault,
         clock: Clock,
         events: Events,
-        spent: Sequence[Callable[[str, str, int], None]],
+        spent: Sequence[Callable[[str, str, int, float], None]],
     ) -> None:
         self._ledger = ledger
         self._upstream = upstream
@@ -114,7 +114,7 @@ class Settler:
             self._ledger.close(closing)
         if closing.cost:
             for tell in self._spent:
-                tell(attempt.app, attempt.model, closing.cost)
+                tell(attempt.app, attempt.model, closing.cost, attempt.at)
         return True
 
     def stop(self) -> None:

@@ -128,6 +128,22 @@ def test_alert_on_spending(credits: Credits, account: Account, clock: FakeClock,
     assert "4.95" == events.of("credits.low")[0]["remaining"]
 
 
+def test_cost_that_is_told_late(credits: Credits, account: Account, clock: FakeClock, events: Recorder) -> None:
+    """What was charged before OpenRouter told its figures is in them already, whenever its cost becomes known."""
+    account.left(5.03)
+    begun = clock.now()
+    clock.time += 60
+    fetch(credits, clock)
+    clock.time += 60
+    credits.spent(NANO // 50)
+    credits.spent(3 * NANO, begun)
+    before = credits.remaining(), lows(events)
+    credits.spent(NANO // 50, clock.now() - 30)
+
+    assert (5_010_000_000, []) == before
+    assert (4_990_000_000, ["5"]) == (credits.remaining(), lows(events))
+
+
 def test_no_second_alert_after_restart(
     start: Callable[[], Credits], account: Account, clock: FakeClock, events: Recorder
 ) -> None:

@@ -269,6 +269,17 @@ def test_resume_makes_nobody_wait(till: Till) -> None:
     assert at_once
 
 
+def test_when_it_was_charged(till: Till) -> None:
+    """With a cost goes when it was charged at the latest, which may be long before it became known."""
+    begun = till.clock.now()
+    till.settler.add(left_open(till, "call:1", "gen-1"))
+    till.pass_time(600)
+    till.openrouter.says["gen-1"] = generation("0.25")
+    till.settler.look_now()
+
+    assert [begun] == till.charged_at
+
+
 def test_settled_while_resuming(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is settled just after the ledger told that it is open is not taken up again."""
     attempt = left_open(till, "call:1")

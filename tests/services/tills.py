@@ -105,6 +105,8 @@ class Till:
         self.openrouter = FakeOpenRouter(self.clock)
         self.told: list[tuple[str, str, int]] = []
         """What those who want to know of costs were told: app, model and nano-dollars."""
+        self.charged_at: list[float] = []
+        """By when each of those was charged."""
         self.deaf: Exception | None = None
         """What they fail with then."""
         self.begun = threading.Event()
@@ -161,8 +163,9 @@ class Till:
         while mark != self.openrouter.pebbles.get(timeout=SOON_S):
             pass
 
-    def _hear(self, app: str, model: str, cost: int) -> None:
+    def _hear(self, app: str, model: str, cost: int, at: float) -> None:
         self.told.append((app, model, cost))
+        self.charged_at.append(at)
         if self.deaf is not None:
             raise self.deaf
 
