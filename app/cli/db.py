@@ -130,7 +130,7 @@ def trim(before: str | None, older_than: str | None, url: str | None, state_dir:
     """Remove the single attempts from before a moment.
 
     Their sums stay in every report, and open attempts stay. The gateway does this by itself for what is older
-    than ORGATE_KEEP_DAYS.
+    than ORGATE_KEEP_DAYS. Their room is used again; without a running gateway the file becomes smaller as well.
 
     \b
     Example:
@@ -217,9 +217,23 @@ def _trim_file(text: str, state_dir: str | None) -> dict[str, Any]:
     with _alone(state_dir) as ledger:
         removed = ledger.trim(before)
         locked = ledger.state().locked
+        if removed:
+            ledger.stop()
+            _compact(Path(ledger.state().path))
     if locked:
         click.echo(f"{locked}: programs with a budget wait. See orgate usage, then: orgate db accept", err=True)
     return {"removed": removed, "before": span.iso(before)}
+
+
+def _compact(path: Path) -> None:
+    import sqlite3
+
+    from app.adapters.ledger import files
+
+    try:
+        files.compact(path)
+    except (sqlite3.Error, OSError) as error:
+        click.echo(f"(the file could not be made smaller: {error})", err=True)
 
 
 def _accept_file(state_dir: str | None) -> str | None:
@@ -234,16 +248,18 @@ def _accept_file(state_dir: str | None) -> str | None:
 @contextmanager
 def _alone(state_dir: str | None) -> Iterator[SqlLedger]:
     """The ledger while no gateway can have it; ends the command when one has."""
-    from app.adapters.ledger import NewerLedger
+    from app.adapters.ledger.schema import VERSION
     from app.cli import running
 
     settings = options.settings(orgate_state_dir=state_dir)
     ledger = _ledger(settings)
     with running.alone(settings.folders.state):
         try:
+            version = int(ledger.fact("version") or 0)
+            if version > VERSION:
+                told = f"version {version}, while this orgate knows {VERSION}"
+                raise Failure(f"The ledger was written by a newer orgate ({told}). Update orgate.")
             yield ledger
-        except NewerLedger as error:
-            raise Failure(f"The ledger was written by a newer orgate ({error}). Update orgate.") from None
         finally:
             ledger.stop()
 

@@ -292,6 +292,37 @@ def test_trim_without_a_gateway(rested: Path, sandbox: Sandbox) -> None:
     assert "There were no attempts" in run("db", "trim", "--before", "2026-01-01")
 
 
+def test_trim_makes_room(rested: Path) -> None:
+    """Without a gateway the room that old attempts took is given back, and what stays is sound."""
+    with closing(sqlite3.connect(rested / "ledger.db")) as ledger:
+        columns = [row[1] for row in ledger.execute("PRAGMA table_info(attempts)")]
+        copied = ", ".join({"id": "'old' || n", "at": "n"}.get(name, name) for name in columns)
+        counted = "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000)"
+        one = "(SELECT * FROM attempts LIMIT 1)"
+        ledger.execute(f"{counted} INSERT INTO attempts SELECT {copied} FROM numbers, {one}")
+        ledger.commit()
+    before = (rested / "ledger.db").stat().st_size
+    run = command(rested)
+
+    told = run("db", "trim", "--older-than", "365d")
+
+    assert "5,000 attempts" in told
+    assert (rested / "ledger.db").stat().st_size < before / 4
+    assert "sound" in run("db", "check")
+
+
+@pytest.mark.parametrize("arguments", [("trim", "--older-than", "9d"), ("accept",)], ids=" ".join)
+def test_newer_ledger(rested: Path, arguments: tuple[str, ...]) -> None:
+    """A ledger that a newer orgate has written is left alone, and it is said what to do."""
+    with closing(sqlite3.connect(rested / "ledger.db")) as ledger:
+        ledger.execute("UPDATE facts SET value = '99' WHERE name = 'version'")
+        ledger.commit()
+
+    ended = orgate("db", *arguments, "--state-dir", str(rested))
+
+    assert (1, True) == (ended.returncode, "newer orgate" in ended.stderr and "Update orgate" in ended.stderr)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

@@ -51,6 +51,12 @@ def copy(path: Path, place: Path) -> None:
         connection.execute("VACUUM INTO ?", (str(draft),))
 
 
+def compact(path: Path) -> None:
+    """Give back the room of what was removed, which needs as much meanwhile; raises sqlite3.Error and OSError."""
+    with closing(connect(path, writes=True)) as connection:
+        connection.execute("VACUUM")
+
+
 def backups(path: Path) -> list[Path]:
     """The copies that were made by themselves, oldest first."""
     return sorted(path.parent.glob(f"{path.stem}-backup-*.db"))
