@@ -23,6 +23,17 @@ _EPISODES = frozenset({"budget.exceeded", "budget.refused", "credits.low", "cred
 
 _ALERTS = _EPISODES | {"key.refused", "key.unusable"}
 _ALERTS_IF_WARNINGS = ("budget", "ledger", "reconcile")
+_WAIT = "Programs with a budget wait; see orgate usage, then: orgate db accept"
+_OF_LEDGER = {
+    "ledger.unavailable": "The ledger cannot be written ({why}), so nothing is sent. See: orgate db",
+    "ledger.put_back": "The ledger's file was removed; it was put back, and nothing is lost.",
+    "ledger.exchanged": f"Another file was put in the ledger's place. {_WAIT}",
+    "ledger.restored": f"The ledger was restored, since {{why}}. {_WAIT}",
+    "ledger.recovered": "The gateway was ended amid {attempts} attempts; OpenRouter is asked what they cost.",
+    "ledger.unwritten": "The gateway stopped with {rows} entries that the ledger could not take ({why}).",
+    "ledger.backup_failed": "{why}",
+    "ledger.clock_was_ahead": "The computer's clock was {hours} hours ahead; what was spent then counts for today.",
+}
 _SUBJECT = ("app", "period", "which")
 
 
@@ -115,8 +126,17 @@ def message(event: str, facts: Mapping[str, Json]) -> str:
             return f"What {facts.get('attempts')} attempts cost was never told; {_money(facts, 'amount')} is assumed."
         case "reconcile.outside":
             return f"Others than this gateway's programs have spent {_money(facts, 'cost')} at OpenRouter."
+    if event in _OF_LEDGER:
+        return _OF_LEDGER[event].format_map(_Told(facts))
     reason = facts.get("why") or facts.get("reason")
     return f"{event}: {reason}" if reason else event
+
+
+class _Told(dict[str, Json]):
+    """Facts for a sentence, which may miss one."""
+
+    def __missing__(self, name: str) -> str:
+        return "unknown"
 
 
 def _budget(facts: Mapping[str, Json]) -> str:

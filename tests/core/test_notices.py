@@ -72,8 +72,22 @@ def test_kinds(event: str, level: str, kind: str | None) -> None:
         ("app.paused", {"app": "*", "ended": 3}, "Calls of every program are paused."),
         ("app.resumed", {"app": "editor"}, "Calls of editor are resumed."),
         ("key.refused", {"which": "management key"}, "OpenRouter refuses the management key; it was revoked, or"),
-        ("ledger.unavailable", {"why": "the disk is full"}, "ledger.unavailable: the disk is full"),
-        ("ledger.put_back", {}, "ledger.put_back"),
+        (
+            "ledger.unavailable",
+            {"why": "the disk is full"},
+            "The ledger cannot be written (the disk is full), so nothing is sent. See: orgate db",
+        ),
+        ("ledger.put_back", {}, "The ledger's file was removed; it was put back, and nothing is lost."),
+        ("ledger.recovered", {"attempts": 3}, "The gateway was ended amid 3 attempts"),
+        (
+            "ledger.restored",
+            {"why": "the ledger was damaged", "backup": None},
+            "The ledger was restored, since the ledger was damaged. Programs with a budget wait; see orgate usage",
+        ),
+        ("ledger.backup_failed", {"why": "The ledger cannot be copied to {x}."}, "The ledger cannot be copied to {x}."),
+        ("ledger.clock_was_ahead", {}, "The computer's clock was unknown hours ahead"),
+        ("ledger.broke", {"why": "ValueError"}, "ledger.broke: ValueError"),
+        ("budget.odd", {}, "budget.odd"),
     ],
 )
 def test_message(event: str, facts: dict[str, Any], sentence: str) -> None:
