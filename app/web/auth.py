@@ -53,7 +53,7 @@ def identify(request: flask.Request) -> Grant | None:
     token = token_of(request)
     if not token:
         raise Unauthenticated(
-            "A token is missing: send Authorization: Bearer TOKEN. Get one with: orgate token issue NAME",
+            "A token is missing: send the header Authorization: Bearer <token>. Get one with: orgate token issue NAME",
             code="missing_token",
         )
     if token.startswith("sk-or-"):

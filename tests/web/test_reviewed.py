@@ -130,6 +130,14 @@ def test_other_loopback_address(make_gateway: Callable[..., Gateway]) -> None:
     assert "127.0.0.2" in gateway.base_url
 
 
+def test_missing_token_is_told_in_whole(gateway: Gateway) -> None:
+    """What to do about a missing token is not taken for a token and blotted out."""
+    told = gateway.request("GET", "/v1/usage", token=None).json()["error"]["message"]
+
+    assert "Authorization: Bearer <token>" in told
+    assert "orgate token issue NAME" in told
+
+
 def test_any_wsgi_server(sandbox: Sandbox, tmp_path: Path) -> None:
     """wsgi.py is the whole gateway for any server, with redacted logs."""
     script = (
