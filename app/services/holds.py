@@ -10,6 +10,7 @@ from app.core.attempts import Phase, Tried
 from app.core.budget import Budget
 from app.core.calls import Call, CallReport
 from app.core.catalogue import Model
+from app.core.chain import affordable_of
 from app.core.errors import BudgetExceeded, Json, Left
 from app.core.ledger import Closing, Hold, Open, Source, State
 from app.core.meter import Reading, Usage
@@ -82,22 +83,24 @@ class Holds:
         try:
             self._ledger.reserve(hold, [Budget(period, limit) for period, limit in call.grant.budgets.items()])
         except BudgetExceeded as error:
-            self._explain(error, call.app, entry, body, len(call.raw))
+            self._explain(error, entry, body, len(call.raw))
+            if not (call.wishes.clamp and affordable_of(error)):
+                self._tell_owner(call.app, error.details or {})
             raise
         with self._lock:
             self._running += 1
         return hold
 
-    def _explain(self, error: BudgetExceeded, app: str, entry: Model | None, body: dict[str, Json], size: int) -> None:
-        """Tell the app how long an answer it could still have, and the owner, once in each period, of the refusal."""
+    def _explain(self, error: BudgetExceeded, entry: Model | None, body: dict[str, Json], size: int) -> None:
+        """Tell the app how long an answer it could still have."""
         details = error.details = error.details or {}
         left = nanos(details.get("left")) or 0
         affordable = estimate.affordable_tokens(entry, body, size, left)
         if affordable:
             details["affordable_max_tokens"] = affordable
-        self._tell_owner(app, details)
 
     def _tell_owner(self, app: str, details: dict[str, Json]) -> None:
+        """The owner hears of a refusal once in each period."""
         spent, limit = nanos(details.get("spent")) or 0, nanos(details.get("limit")) or 0
         # One call that is too large, or many at a time, say nothing of what will fit later.
         event = "budget.exceeded" if spent * 10 >= limit * 9 else "budget.refused"

@@ -207,11 +207,14 @@ def dollars(value: str) -> tuple[int, ...]:
 
 
 def amount(value: str) -> int:
-    """One amount in nano-dollars."""
-    found = dollars(value)
-    if len(found) != 1:
-        raise ValueError("takes one amount in dollars, such as 1 or 0.50")
-    return found[0]
+    """One amount in nano-dollars, more than 0."""
+    try:
+        [found] = dollars(value)
+    except ValueError:
+        found = 0
+    if not found:
+        raise ValueError("takes one amount in dollars, more than 0, such as 1 or 0.50")
+    return found
 
 
 def one_of(*names: str) -> Callable[[str], str]:

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from app.core.errors import BudgetExceeded, Unavailable, UpstreamFailed
 from app.core.ledger import Hold, State
 from app.core.meter import Reading, Usage
 from app.core.money import NANO
+from app.core.wishes import Wishes
 from app.services import holds as holds_module
 from tests.adapters.ledger.ledgers import KEY_ID, hampered
 from tests.services.tills import (
@@ -381,6 +383,18 @@ def test_too_large_a_call(till: Till) -> None:
     [told] = till.events.of("budget.refused")
     assert ("editor", "0.001", "0.000999999") == tuple(told[name] for name in ("app", "wanted", "left"))
     assert ([], 1) == (before, len(till.events.of("budget.exceeded")))
+
+
+def test_clamped(till: Till) -> None:
+    """A call that will be asked for as long an answer as can be paid for is no refusal to tell the owner of."""
+    call = replace(make_call(budgets={"day": WHOLE - 1}), wishes=Wishes(clamp=True))
+    with pytest.raises(BudgetExceeded):
+        till.holds.take(call, 1, CHEAP, KEY_ID)
+    fits = till.events.of("budget.refused")
+    with pytest.raises(BudgetExceeded):
+        till.holds.take(replace(call, grant=replace(call.grant, budgets={"day": 1_000})), 1, CHEAP, KEY_ID)
+
+    assert ([], 1) == (fits, len(till.events.of("budget.refused")))
 
 
 def test_quiet(till: Till) -> None:

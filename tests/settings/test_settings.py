@@ -169,7 +169,9 @@ CASES = {
         (f"/no/{CANARY}/here", f"{CANARY} 'x", f"sh '{CANARY}", "~nobody-of-that-name/x"),
     ),
     "ORGATE_MAX_STREAMS": Case("max_streams", 256, "1", 1, ("0", "10001", "many")),
-    "ORGATE_UNKNOWN_PRICE_HOLD": Case("unknown_price_hold", 10**9, "0.25", 250_000_000, ("-1", "1,2", "much")),
+    "ORGATE_UNKNOWN_PRICE_HOLD": Case(
+        "unknown_price_hold", 10**9, "0.25", 250_000_000, ("-1", "1,2", "much", "0", "0.0")
+    ),
     "ORGATE_SETTLE_AFTER": Case("settle_after_s", 60.0, "5", 5.0, ("0", "1m")),
     "ORGATE_KEEP_DAYS": Case("keep_days", 400, "7", 7, ("6", "10951", "a week")),
     "ORGATE_SENTRY_DSN": Case(
@@ -270,6 +272,13 @@ def test_bad_value(name: str, text: str, folder: Path) -> None:
     assert name == "ORGATE_STATE_DIR" or message.endswith("(from: environment)")
     assert len(message) < 400
     assert "set_int_max_str_digits" not in message
+
+
+@pytest.mark.parametrize("text", ["much", "1,2", "0"])
+def test_one_amount(text: str, folder: Path) -> None:
+    """Where one amount is wanted the error does not ask for several; nothing set aside would be no hold at all."""
+    with pytest.raises(SettingsError, match="takes one amount in dollars, more than 0"):
+        load({}, environment={"ORGATE_UNKNOWN_PRICE_HOLD": text}, working_folder=folder)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].bad])
