@@ -9,7 +9,6 @@ from app.core import estimate, verdict
 from app.core.attempts import Phase, Tried
 from app.core.budget import Budget
 from app.core.calls import Call, CallReport
-from app.core.catalogue import Model
 from app.core.chain import affordable_of
 from app.core.errors import BudgetExceeded, Json, Left
 from app.core.ledger import Closing, Hold, Open, Source, State
@@ -83,7 +82,7 @@ class Holds:
         try:
             self._ledger.reserve(hold, [Budget(period, limit) for period, limit in call.grant.budgets.items()])
         except BudgetExceeded as error:
-            self._explain(error, entry, body, len(call.raw))
+            self._explain(error, hold, estimate.affordable_tokens(entry, body, len(call.raw), _left(error)))
             if not (call.wishes.clamp and affordable_of(error)):
                 self._tell_owner(call.app, error.details or {})
             raise
@@ -91,13 +90,16 @@ class Holds:
             self._running += 1
         return hold
 
-    def _explain(self, error: BudgetExceeded, entry: Model | None, body: dict[str, Json], size: int) -> None:
-        """Tell the app how long an answer it could still have."""
-        details = error.details = error.details or {}
-        left = nanos(details.get("left")) or 0
-        affordable = estimate.affordable_tokens(entry, body, size, left)
+    def _explain(self, error: BudgetExceeded, hold: Hold, affordable: int | None) -> None:
+        """Tell the app how long an answer it could still have, if anybody knows."""
+        details = error.details = {**(error.details or {}), "priced": hold.priced}
         if affordable:
             details["affordable_max_tokens"] = affordable
+        if not hold.priced:
+            error.message += (
+                f" The price of {hold.model[:100]} is not known: so much is set aside for it whatever max_tokens says "
+                "(ORGATE_UNKNOWN_PRICE_HOLD)."
+            )
 
     def _tell_owner(self, app: str, details: dict[str, Json]) -> None:
         """The owner hears of a refusal once in each period."""
@@ -176,6 +178,10 @@ class Holds:
         elif cost:
             for tell in self._spent:
                 tell(hold.app, hold.model, cost, self._clock.now())
+
+
+def _left(error: BudgetExceeded) -> int:
+    return nanos((error.details or {}).get("left")) or 0
 
 
 def _believable(usage: Usage | None, hold: Hold) -> int | None:

@@ -385,6 +385,17 @@ def test_too_large_a_call(till: Till) -> None:
     assert ([], 1) == (before, len(till.events.of("budget.exceeded")))
 
 
+def test_unknown_price_is_told(till: Till) -> None:
+    """Where a price is not known the app hears that a set sum is held, which no max_tokens makes smaller."""
+    unknown = refused(till, model=UNKNOWN, budgets={"day": NANO - 1}, max_tokens=1)
+    known = refused(till, budgets={"day": 1_000})
+
+    assert "The price of author/unlisted is not known" in unknown.message
+    assert "ORGATE_UNKNOWN_PRICE_HOLD" in unknown.message
+    assert "not known" not in known.message
+    assert [False, True] == [(error.details or {})["priced"] for error in (unknown, known)]
+
+
 def test_clamped(till: Till) -> None:
     """A call that will be asked for as long an answer as can be paid for is no refusal to tell the owner of."""
     call = replace(make_call(budgets={"day": WHOLE - 1}), wishes=Wishes(clamp=True))
