@@ -14,7 +14,6 @@ from app.core.ledger import Closing, Open, Source, State
 from app.core.money import NANO
 from app.services import settler as settler_module
 from tests.adapters.ledger.ledgers import KEY_ID, ambiguous, hold
-from tests.lab.client.lab import comes_true
 from tests.services.tills import DOWN, KEY, NOT_FOUND, SOON_S, Said, Till, generation
 
 COST = NANO // 4
@@ -252,19 +251,28 @@ def test_resume_beside_running_attempts(till: Till) -> None:
     assert ([], 0, 1) == (names(till), till.openrouter.times_asked(), len(till.told))
 
 
-def test_resume_makes_nobody_wait(till: Till) -> None:
+def test_resume_makes_nobody_wait(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a ledger that cannot be written holds up who resumes, answers end and attempts are settled as ever."""
-    attempt, other = left_open(till, "call:1"), left_open(till, "call:2")
+    attempt = left_open(till, "call:1")
     till.ledger.flush()
-    till.settler.add(attempt)
+    held_up, goes_on, flush = threading.Event(), threading.Event(), till.ledger.flush
+
+    def slow() -> None:
+        held_up.set()
+        assert goes_on.wait(SOON_S)
+        flush()
+
+    monkeypatch.setattr(till.ledger, "flush", slow)
     resuming = threading.Thread(target=till.settler.resume)
-    with till.ledger._writer._turn:
-        resuming.start()
-        assert comes_true(lambda: bool(till.ledger._writer._jobs))
-        done = threading.Event()
-        threading.Thread(target=lambda: (till.settler.add(other), done.set())).start()
-        at_once = done.wait(SOON_S / 4)
+    resuming.start()
+    assert held_up.wait(SOON_S)
+    added = threading.Thread(target=till.settler.add, args=(attempt,))
+    added.start()
+    added.join(SOON_S / 2)
+    at_once = not added.is_alive()
+    goes_on.set()
     resuming.join(SOON_S)
+    added.join(SOON_S)
 
     assert at_once
 
