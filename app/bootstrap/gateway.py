@@ -26,6 +26,7 @@ from app.services.events import Fanout
 from app.services.health import HealthCheck
 from app.services.holds import Holds, Spent
 from app.services.models import Models
+from app.services.once import Repeats
 from app.services.pursuit import Pursuit
 from app.services.reconcile import Reconciler
 from app.services.relay import Relay
@@ -104,6 +105,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         models=models,
         health=HealthCheck(credits, models, clock),
         relay=relay,
+        repeats=Repeats(relay, clock),
         ledger=ledger,
         pauses=pauses,
         reconciler=reconciler,

@@ -33,6 +33,8 @@ class Call:
     wishes: Wishes
     started: float
     """The monotonic clock, in seconds, when the gateway had the request."""
+    lasting: bool = False
+    """Once begun it runs to its end although the app has left: the app can ask for the answer again."""
 
     @property
     def app(self) -> str:

@@ -60,6 +60,8 @@ class GatewayError(Exception):
         self.availability = availability
         self.retry_after_s = retry_after_s
         self.should_retry = should_retry
+        self.begun = False
+        """Whether an attempt had been begun, which may have been billed."""
 
 
 class BadRequest(GatewayError):

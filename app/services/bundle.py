@@ -11,6 +11,7 @@ from app.services.bulletin import Bulletin
 from app.services.credits import Credits
 from app.services.health import HealthCheck
 from app.services.models import Models
+from app.services.once import Repeats
 from app.services.reconcile import Reconciler
 from app.services.refresher import Refresher
 from app.services.relay import Relay
@@ -37,6 +38,7 @@ class Services:
     models: Models
     health: HealthCheck
     relay: Relay
+    repeats: Repeats
     ledger: Ledger
     pauses: Pauses
     reconciler: Reconciler

@@ -81,6 +81,7 @@ class Relay:
         try:
             return self._stream(run) if call.stream else self._plain(run)
         except GatewayError as error:
+            error.begun = run.begun
             self._end(run, error.status, error.code)
             raise
         except BaseException:

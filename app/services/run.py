@@ -43,6 +43,8 @@ class Run:
         self.first_byte_s: float | None = None
         self.attempts = 0
         """How many were sent, or were about to be."""
+        self.begun = False
+        """Whether an attempt was entered: from then on it may have been sent, and so be billed."""
         self._clock = clock
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -67,6 +69,7 @@ class Run:
             if self._why is not None:
                 raise self._why
             self._attempt = attempt
+            self.begun = True
             self._began = self._clock.monotonic()
             self._silent_at = self._silenced = self._sent_at = None
             self.asked = (*self.asked, model)
@@ -118,10 +121,10 @@ class Run:
             assert self._why is not None
             raise self._why
 
-    def end(self, why: GatewayError) -> None:
+    def end(self, why: GatewayError, *, unless_begun: bool = False) -> None:
         """End the run from outside: whoever waits in it is woken and told why."""
         with self._lock:
-            if self._why is not None:
+            if self._why is not None or (unless_begun and self.begun):
                 return
             self._why = why
             attempt = self._attempt
@@ -131,8 +134,8 @@ class Run:
 
     def tick(self) -> None:
         """Look after the run, from the watch: has the app left or stopped reading, is some time up?"""
-        if self.peer.left():
-            self.end(Left("The app closed the connection."))
+        if not (self.call.lasting and self.begun) and self.peer.left():
+            self.end(Left("The app closed the connection."), unless_begun=self.call.lasting)
         elif self.peer.stalled():
             self.end(Left("The app has read nothing for a minute."))
             self.peer.cut()

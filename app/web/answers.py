@@ -15,7 +15,9 @@ def install(app: flask.Flask) -> None:
 
 def _finish(response: flask.Response) -> flask.Response:
     headers = response.headers
-    headers["x-request-id"] = headers["x-orgate-call-id"] = visit().id
+    headers["x-request-id"] = visit().id
+    # An answer that is given again tells the call that it was made for.
+    headers.setdefault("x-orgate-call-id", visit().id)
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Cache-Control", "no-store")
     quotas.tell(response, auth.SCOPE_OF.get(auth.view_of(flask.request.endpoint)))

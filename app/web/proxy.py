@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from app.core import chain, chat, policy, preferences, sanitize, wishes
+from app.core import chain, chat, idempotency, policy, preferences, sanitize, wishes
 from app.core.calls import Call
 from app.core.errors import Json
 from app.core.grants import Grant
@@ -80,9 +80,11 @@ def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
 
 
 def _relayed(call: Call) -> flask.Response:
+    given = flask.request.headers
+    once = idempotency.read(given.get(idempotency.KEY), given.get(idempotency.MEMORY), call.endpoint, call.raw)
     slot = services().slots.take()
     try:
-        response = _response(services().relay.deliver(call, peer_of(flask.request.environ)))
+        response = _response(services().repeats.deliver(call, once, peer_of(flask.request.environ)))
     except BaseException:
         slot.give_back()
         raise
