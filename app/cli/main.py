@@ -15,6 +15,7 @@ _COMMANDS = {
     "key": "Keep the OpenRouter key.",
     "token": "Issue, list and revoke the tokens of programs.",
     "chat": "Ask a model and see the answer stream in.",
+    "batch": "Answer many requests from a file.",
     "credits": "Show what is left on the account.",
     "usage": "Show what was spent, by day, program, model or agent.",
     "pause": "Stop a program, or all, from spending.",

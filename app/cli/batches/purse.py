@@ -1,0 +1,76 @@
+"""The batch's own budget: no call is started that could exceed it, as far as prices are known."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+
+from app.core.batch import Item
+from app.core.catalogue import Model
+from app.core.chain import models_of
+from app.core.estimate import hold_of
+
+_ROUTES = (":nitro", ":floor", ":exacto", ":online")
+
+
+class Purse:
+    """Nano-dollars, spent and set aside; used from several threads."""
+
+    def __init__(self, limit: int | None, spent: int) -> None:
+        self.spent = spent
+        self._limit = limit
+        self._held = 0
+        self._running = 0
+        self._unknown = 0
+        self._changed = threading.Condition()
+
+    def take(self, most: int | None, *, paid_already: bool = False) -> bool:
+        """
+        Set aside what a call costs at most (None: nobody knows), once it fits; False when it never will.
+
+        A call that may have been paid for already is let through in any case: asking for it again costs nothing.
+        """
+        with self._changed:
+            while not (paid_already or self._fits(most)):
+                if not self._running:
+                    return False
+                self._changed.wait()
+            self._held += most or 0
+            self._running += 1
+            self._unknown += most is None
+            return True
+
+    def settle(self, most: int | None, cost: int) -> None:
+        """The call is over and counts as this much."""
+        with self._changed:
+            self._held -= most or 0
+            self._running -= 1
+            self._unknown -= most is None
+            self.spent += cost
+            self._changed.notify_all()
+
+    def _fits(self, most: int | None) -> bool:
+        if self._limit is None:
+            return True
+        if most is None:
+            # One at a time, so that at most one can pass the limit.
+            return not self._unknown and self.spent + self._held < self._limit
+        return self.spent + self._held + most <= self._limit
+
+
+class Prices:
+    """What requests cost at most, by the gateway's catalogue."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        self._entries: Mapping[str, Model] = {str(model["id"]): model for model in models}
+
+    def most(self, item: Item) -> int | None:
+        """Nano-dollars of the dearest model that may answer; None when a price is not known."""
+        body = item.body
+        names = models_of(str(body.get("model") or ""), tuple(map(str, body.get("models") or ())))
+        guesses = [hold_of(self._entry(name), {**body, "model": name}, len(item.raw), unknown=0) for name in names]
+        return max(guess.amount for guess in guesses) if all(guess.priced for guess in guesses) else None
+
+    def _entry(self, name: str) -> Model | None:
+        found = self._entries.get(name)
+        return self._entries.get(name.rpartition(":")[0]) if found is None and name.endswith(_ROUTES) else found
