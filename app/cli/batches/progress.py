@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sys
 import time
 
@@ -13,6 +13,7 @@ from app.cli.output import bar
 from app.core.money import dollars
 
 _LINE_EVERY_S = 10.0
+_USUAL_COLUMNS = 80
 _CLEAR = "\r\x1b[K"
 
 
@@ -30,8 +31,7 @@ class Progress:
         """Show how far it is now; elsewhere than on a terminal only now and then."""
         now = time.monotonic()
         if self._is_terminal:
-            width = shutil.get_terminal_size().columns - 1
-            text = line(tally, self._left_s(tally, now), width)
+            text = line(tally, self._left_s(tally, now), _columns() - 1)
             if text != self._shown:
                 click.echo(_CLEAR + text, err=True, nl=False)
                 self._shown = text
@@ -48,6 +48,14 @@ class Progress:
     def _left_s(self, tally: Tally, now: float) -> float | None:
         done = tally.done - self._before
         return (now - self._began) / done * (tally.total - tally.done) if done else None
+
+
+def _columns() -> int:
+    """Of the terminal that standard error goes to; standard output may go elsewhere."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS
 
 
 def line(tally: Tally, left_s: float | None, width: int) -> str:

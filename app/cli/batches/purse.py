@@ -22,6 +22,8 @@ class Purse:
         self._held = 0
         self._running = 0
         self._unknown = 0
+        self._ended = 0
+        self._waiting = 0
         self._changed = threading.Condition()
 
     def take(self, most: int | None, *, paid_already: bool = False) -> bool:
@@ -47,7 +49,22 @@ class Purse:
             self._running -= 1
             self._unknown -= most is None
             self.spent += cost
+            self._ended += 1
             self._changed.notify_all()
+
+    def wait_for_another(self) -> bool:
+        """Wait, within a call, until another one is over, which frees what it set aside; False when none is left."""
+        with self._changed:
+            self._waiting += 1
+            try:
+                before = self._ended
+                while self._ended == before:
+                    if self._running == self._waiting:
+                        return False
+                    self._changed.wait()
+                return True
+            finally:
+                self._waiting -= 1
 
     def _fits(self, most: int | None) -> bool:
         if self._limit is None:

@@ -21,7 +21,6 @@ _CONNECT_S = 5
 _READ_S = 600
 """After so long without an answer the call is asked for again, and joined where it runs."""
 
-_STOPS = {"budget_exceeded", "insufficient_credits"}
 _ENDLESS = {"quota_exceeded", "too_many_calls", "stopping"}
 """Reasons to wait that pass by themselves, however often they are met."""
 
@@ -61,6 +60,8 @@ class Stopped:
     """Nothing was made of it, and nothing will be of the others."""
 
     why: str
+    is_for_money: bool = False
+    """What others have set aside may be what is missing."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,9 @@ def _refusal(response: requests.Response, error: dict[str, Any], answer: Answere
     attempts = (error.get("details") or {}).get("attempts")
     if status == 504 or (code in _CUT_OFF and attempts):
         return replace(answer, is_uncertain=True)
-    if status == 401 or code == "paused" or (status == 402 and error.get("type") in _STOPS):
+    if status == 402:
+        return Stopped(told, is_for_money=True)
+    if status == 401 or code == "paused":
         return Stopped(told)
     return answer
 

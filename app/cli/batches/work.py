@@ -147,8 +147,9 @@ class Work:
                     if time.monotonic() - away_since > _AWAY_S:
                         self.stop(f"The gateway has been away for {_AWAY_S:g} s.", NOT_RUNNING)
                 case Stopped():
-                    self.stop(outcome.why)
                     wait_s = 0.0
+                    if not (outcome.is_for_money and self._purse.wait_for_another()):
+                        self.stop(outcome.why)
                 case _:
                     assert_never(outcome)
             if not doubtful:

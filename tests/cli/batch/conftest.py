@@ -20,7 +20,10 @@ def make_batches(make_gateway: Callable[..., Gateway], tmp_path: Path) -> Iterat
     made: list[Batches] = []
 
     def make(rate: str = "100000 per minute", **grant: Any) -> Batches:
-        made.append(batches(tmp_path, make_gateway(**QUIET, orgate_rate_chat=rate), **grant))
+        gateway = make_gateway(**QUIET, orgate_rate_chat=rate)
+        # As a gateway does that was started by its command: without prices holds are what unknown ones are.
+        gateway.services.models.kept.get()
+        made.append(batches(tmp_path, gateway, **grant))
         return made[-1]
 
     yield make
