@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import client, options
-from app.cli.output import FAILED, MISUSED, TAKEN, Failure, emit
-from app.core.money import dollars, nanos
+from app.cli.output import MISUSED, TAKEN, Failure
+from app.core.money import nanos
 
 if TYPE_CHECKING:
     from app.cli.batches.journal import Journal
-    from app.cli.batches.work import Tally, Work
+    from app.cli.batches.work import Work
     from app.cli.client import Gateway
     from app.core.batch import Item
 
@@ -35,6 +34,7 @@ _STREAM = "-"
 @click.option("--model", "-m", help="The model of lines that name none.")
 @click.option("--concurrency", "-c", type=click.IntRange(1, 64), default=4, show_default=True, help="Calls at once.")
 @click.option("--budget", metavar="$", help="Begin no call that could make the batch cost more than this.")
+@click.option("--app", metavar="NAME", help="Spend as this program, under its limits.")
 @click.option("--retry-uncertain", is_flag=True, help="Ask again what may have been carried out, and pay again.")
 @click.option("--force", is_flag=True, help="Overwrite OUT.")
 @click.option("--journal", type=click.Path(path_type=Path), help="Where to keep what is done so far.  [OUT.part]")
@@ -47,6 +47,7 @@ def command(
     model: str | None,
     concurrency: int,
     budget: str | None,
+    app: str | None,
     retry_uncertain: bool,
     force: bool,
     journal: Path | None,
@@ -69,6 +70,9 @@ def command(
       orgate batch questions.jsonl answers.jsonl --model openai/gpt-4o-mini --budget 2.50
       orgate batch - - --model qwen/qwen3-8b < questions.jsonl | jq .response.body.choices[0].message.content
     """
+    from app.cli.batches.result import finish
+    from app.cli.batches.speaking import speaking_as
+
     if as_json and target == _STREAM:
         raise click.UsageError("--json prints a summary where the answers go; name a file for OUT.")
     limit = _limit(budget)
@@ -78,10 +82,11 @@ def command(
         raise Failure(f"{target} exists already. Name another output, or overwrite it with --force.", MISUSED)
     with _taken_up(place, items) as book:
         todo = _todo(book, retry_uncertain, place)
-        work = _work(items, book, todo, limit, client.running(state_dir, url))
-        if todo:
-            _carry_out(work, min(concurrency, len(todo)))
-        _finish(work, book, target, place, as_json)
+        with speaking_as(client.running(state_dir, url), app) as gateway:
+            work = _work(items, book, todo, limit, gateway)
+            if todo:
+                _carry_out(work, min(concurrency, len(todo)))
+        finish(work, book, target, place, as_json)
 
 
 def _limit(budget: str | None) -> int | None:
@@ -122,6 +127,8 @@ def _taken_up(place: Path, items: list[Item]) -> Iterator[Journal]:
                 yield book
             finally:
                 book.close()
+                if book.is_untouched:
+                    place.unlink(missing_ok=True)
                 with suppress(OSError):
                     lock.unlink()
     except AlreadyLocked:
@@ -184,61 +191,3 @@ def _carry_out(work: Work, concurrency: int) -> None:
         progress.end()
         for sign, handler in before.items():
             signal.signal(sign, handler)
-
-
-def _finish(work: Work, book: Journal, target: str, place: Path, as_json: bool) -> None:
-    tally = work.tally()
-    is_whole = tally.done == tally.total
-    if is_whole and target == _STREAM:
-        sys.stdout.buffer.writelines(book.outputs())
-        sys.stdout.flush()
-    elif is_whole:
-        _replace(Path(target), book)
-    if is_whole and not tally.uncertain:
-        place.unlink()
-    if as_json:
-        emit(_summary(tally, work))
-    _tell(tally, work, target, place)
-    if work.stopped_for is not None:
-        raise click.exceptions.Exit(work.stopped_for[1])
-    if tally.failed or tally.uncertain:
-        raise click.exceptions.Exit(FAILED)
-
-
-def _replace(path: Path, book: Journal) -> None:
-    """Write the output whole or not at all."""
-    draft = path.with_name(f".{path.name}.{book.id}")
-    try:
-        with draft.open("wb") as file:
-            file.writelines(book.outputs())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _summary(tally: Tally, work: Work) -> dict[str, object]:
-    return {
-        "total": tally.total,
-        "done": tally.done,
-        "failed": tally.failed,
-        "uncertain": tally.uncertain,
-        "cost": dollars(tally.spent),
-        "stopped": work.stopped_for[0] if work.stopped_for else None,
-    }
-
-
-def _tell(tally: Tally, work: Work, target: str, place: Path) -> None:
-    from app.cli.batches.progress import words
-
-    why = f"{work.stopped_for[0]} " if work.stopped_for else ""
-    click.echo(f"{why}{words(tally, None)}", err=True)
-    if tally.done < tally.total:
-        click.echo(f"What is done is kept in {place}. The same command goes on from here.", err=True)
-    elif tally.uncertain:
-        click.echo(
-            f"Whether {tally.uncertain} lines were carried out is not known. The same command with --retry-uncertain "
-            "sends them again, which may pay for them twice.",
-            err=True,
-        )

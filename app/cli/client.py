@@ -34,6 +34,8 @@ class Gateway:
 
     base_url: str
     token: str
+    folder: Path | None = None
+    """Its state folder, where it was found by that."""
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON answer of a GET; ends the command when it is an error."""
@@ -109,7 +111,7 @@ def find(state_dir: str | None, url: str | None) -> Gateway | None:
         if found is not None:
             if place != folder:
                 click.echo("(asking the demo)", err=True)
-            return Gateway(found["base_url"], token or _token(place))
+            return Gateway(found["base_url"], token or _token(place), place)
     return None
 
 

@@ -61,6 +61,11 @@ class Journal:
         """Let go of the file."""
         os.close(self._file)
 
+    @property
+    def is_untouched(self) -> bool:
+        """Nothing was ever sent."""
+        return not any(line.tries for line in self.lines)
+
     def send(self, number: int, memory: str, *, again: bool = False) -> Line:
         """A line (from 0) is being sent, with a new key unless it is sent again."""
         line = self.lines[number]
@@ -96,10 +101,15 @@ class Journal:
         data = json.dumps(record, ensure_ascii=False).encode() + b"\n"
         with self._lock:
             offset = os.lseek(self._file, 0, os.SEEK_END)
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-            os.fsync(self._file)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
+                os.fsync(self._file)
+            except OSError:
+                # Half a record must not have others behind it.
+                os.ftruncate(self._file, offset)
+                raise
         return offset, len(data)
 
     def _load(self, items: Sequence[Item]) -> None:

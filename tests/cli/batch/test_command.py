@@ -15,7 +15,8 @@ import pytest
 from app.core.money import NANO
 from app.sandbox import Sandbox
 from tests.cli.batch.runs import MODEL, Batches, billed, check_whole, posts, prompts, rows, text_of, write
-from tests.cli.processes import ORGATE, orgate
+from tests.cli.processes import ORGATE, orgate, started
+from tests.gateway import KEY
 
 
 def test_order(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
@@ -222,6 +223,7 @@ def test_no_gateway(tmp_path: Path) -> None:
 
     assert 3 == ended.returncode
     assert "orgate serve" in ended.stderr
+    assert ["in.jsonl"] == [path.name for path in tmp_path.glob("*.*")]
 
 
 def test_refused_token(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
@@ -234,4 +236,36 @@ def test_refused_token(make_batches: Callable[..., Batches], sandbox: Sandbox) -
 
     assert 1 == ended.returncode
     assert "0 of 5" in ended.stderr
+    assert [] == posts(sandbox)
+
+
+def test_as_another_program(sandbox: Sandbox, tmp_path: Path) -> None:
+    """With --app a program of the owner's pays, under its limits, by a token that ends with the batch."""
+    settings = {"OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": sandbox.url}
+    place = ("--state-dir", str(tmp_path / "state"))
+    made = Batches(tmp_path, {})
+    write(made.source, prompts(2))
+    with started("serve", "--port", "0", *place, **settings):
+        orgate("token", "issue", "script", "--models", "openai/gpt-4o-mini", *place)
+        unknown, told = made.run("--app", "nobody", *place)
+        code, last = made.run("--app", "script", *place)
+        spent = json.loads(orgate("usage", "--by", "app", "--json", *place).stdout)
+        tokens = json.loads(orgate("token", "list", "--json", *place).stdout)
+
+    own = [grant for grant in tokens if grant["app"] == "script"]
+    assert (1, 0) == (unknown, code), told + last
+    assert ["script"] == [row["app"] for row in spent["data"]]
+    assert [False, True] == [grant["revoked_at"] is not None for grant in own]
+    assert [["openai/gpt-4o-mini"]] * 2 == [grant["models"] for grant in own]
+
+
+def test_as_another_program_of_another_gateway(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
+    """A gateway that is known by its address only is spoken to with the program's token."""
+    made = make_batches()
+    write(made.source, ["Hi"])
+
+    code, told = made.run("--app", "script")
+
+    assert 2 == code
+    assert "ORGATE_TOKEN" in told
     assert [] == posts(sandbox)

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.sandbox import Sandbox
-from tests.cli.batch.runs import Batches, billed, check_whole, posts, prompts, rows, write
-from tests.cli.processes import Running, started
+from tests.cli.batch.runs import MODEL, Batches, billed, check_whole, posts, prompts, rows, write
+from tests.cli.processes import ORGATE, Running, started
 from tests.gateway import KEY
 from tests.lab.client.lab import comes_true
 from tests.lab.client.raw_app import pause
@@ -152,6 +153,30 @@ def test_damaged_journal(make_batches: Callable[..., Batches], sandbox: Sandbox)
     assert (2, '{"mine": true}\n') == (code, made.journal.read_text())
     assert "out.jsonl.part" in told
     assert [] == posts(sandbox)
+
+
+def test_full_disk(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
+    """A journal that cannot be written ends the batch; it goes on when there is room, and pays for nothing twice."""
+    asked = prompts(10)
+    made = make_batches()
+    write(made.source, asked)
+    limited = f"ulimit -f 6; exec {ORGATE} batch in.jsonl out.jsonl --model {MODEL}"
+    ended = subprocess.run(
+        ["bash", "-c", limited],
+        cwd=made.folder,
+        env={**os.environ, **made.environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (1, True) == (ended.returncode, 0 < len(posts(sandbox)) < 10), ended.stderr
+    assert "File too large" in ended.stderr
+
+    code, told = made.run()
+
+    assert 0 == code, told
+    check_whole(made.target, sandbox, asked)
 
 
 def test_second_process(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
