@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from dataclasses import replace
 
@@ -39,7 +40,7 @@ class Repeats:
             self._await(entry, peer)
             outcome = entry.outcome
             if isinstance(outcome, GatewayError):
-                raise outcome
+                raise copy.copy(outcome)
             if outcome is not None:
                 return replace(outcome, headers={**outcome.headers, "Idempotency-Replayed": "true"})
             if entry.is_gone:
@@ -60,7 +61,8 @@ class Repeats:
         except GatewayError as error:
             # What cannot have been billed may be asked again under its key, as the SDKs do.
             is_final = error.begun and not error.should_retry
-            self._end(memory, once, entry, error if is_final else None)
+            # Its traceback holds all that the call was about; the copy has none.
+            self._end(memory, once, entry, copy.copy(error) if is_final else None)
             raise
         except BaseException:
             self._end(memory, once, entry, GatewayError("The gateway failed in this call; its log says where."))

@@ -27,6 +27,9 @@ _ENDLESS = {"quota_exceeded", "too_many_calls", "stopping"}
 _CUT_OFF = {"stopping", "paused", "ended"}
 """What ended it from outside, where it had been begun."""
 
+_TIME_UP = "call_timeout"
+"""Also of a call that only waited for its quota."""
+
 _NOT_KEPT = {"memory_lost", "answer_gone", "key_reused"}
 
 
@@ -78,6 +81,8 @@ class Away:
     """The gateway cannot be reached, or went while the call ran."""
 
     was_sent: bool
+    is_silent: bool = False
+    """It is there, and the call has taken long; asked for again it is joined."""
 
 
 Outcome = Answered | Refused | Stopped | Forgotten | Away
@@ -86,8 +91,9 @@ Outcome = Answered | Refused | Stopped | Forgotten | Away
 class Sender:
     """Sends requests from several threads, each with a connection of its own."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, read_s: float = _READ_S) -> None:
         self._gateway = gateway
+        self._read_s = read_s
         self._local = threading.local()
 
     def send(self, item: Item, key: str, memory: str) -> Outcome:
@@ -104,10 +110,10 @@ class Sender:
         }
         try:
             response = self._session().post(
-                self._gateway.base_url + item.path, data=item.raw, headers=headers, timeout=(_CONNECT_S, _READ_S)
+                self._gateway.base_url + item.path, data=item.raw, headers=headers, timeout=(_CONNECT_S, self._read_s)
             )
         except requests.RequestException as error:
-            return Away(was_sent=not _was_not_reached(error))
+            return Away(not _was_not_reached(error), is_silent=isinstance(error, requests.ReadTimeout))
         return _outcome(response)
 
     def _session(self) -> requests.Session:
@@ -160,9 +166,11 @@ def _refusal(response: requests.Response, error: dict[str, Any], answer: Answere
         return Forgotten(told, (error.get("details") or {}).get("memory"))
     if response.headers.get("x-should-retry") == "true":
         return Refused(_after_s(response), code in _ENDLESS, answer)
-    attempts = (error.get("details") or {}).get("attempts")
-    if status == 504 or (code in _CUT_OFF and attempts):
+    was_sent = any(attempt.get("sent") for attempt in (error.get("details") or {}).get("attempts") or ())
+    if was_sent and (status == 504 or code in _CUT_OFF):
         return replace(answer, is_uncertain=True)
+    if code == _TIME_UP:
+        return Refused(1.0, False, answer)
     if status == 402:
         return Stopped(told, is_for_money=True)
     if status == 401 or code == "paused":

@@ -144,7 +144,9 @@ class Work:
                 case Away():
                     doubtful = doubtful or outcome.was_sent
                     away_since, wait_s = away_since or time.monotonic(), _LOOK_S
-                    if time.monotonic() - away_since > _AWAY_S:
+                    if outcome.is_silent:
+                        away_since = None
+                    elif time.monotonic() - away_since > _AWAY_S:
                         self.stop(f"The gateway has been away for {_AWAY_S:g} s.", NOT_RUNNING)
                 case Stopped():
                     wait_s = 0.0

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.cli.batches.journal import Journal
+from app.cli.batches.purse import Purse
+from app.cli.batches.sending import Sender
+from app.cli.batches.work import Tally, Work
+from app.cli.client import Gateway as Place
+from app.core.batch import read
+from app.sandbox import Sandbox
+from tests.cli.batch.runs import billed, posts
+from tests.gateway import Gateway
+
+
+def _done(gateway: Gateway, folder: Path, model: str, read_s: float) -> Tally:
+    items = read([b'"Hello"'], model)
+    sender = Sender(Place(gateway.base_url, gateway.token()), read_s)
+    work = Work(items, Journal(folder / "part", items), sender, Purse(None, 0), lambda _: None, [0])
+    work.start(1)
+    assert work.wait(30)
+    return work.tally()
+
+
+def test_long_call(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A call that takes longer than a connection is kept is asked for again and joined, not made again."""
+    tally = _done(gateway, tmp_path, "sandbox/delay-1500", read_s=0.3)
+
+    assert (1, 0) == (tally.done, tally.failed)
+    assert (1, 1) == (len(posts(sandbox)), len(billed(sandbox)))
+
+
+@pytest.mark.parametrize(
+    ("model", "uncertain"), [("sandbox/reset", 1), ("sandbox/404-no-endpoints", 0), ("sandbox/status-500", 0)]
+)
+def test_uncertain(gateway: Gateway, tmp_path: Path, model: str, uncertain: int) -> None:
+    """A line is uncertain where its failure leaves open whether it was carried out, and failed where it does not."""
+    tally = _done(gateway, tmp_path, model, read_s=30)
+
+    assert (1, uncertain, 1 - uncertain) == (tally.done, tally.uncertain, tally.failed)
+
+
+def test_time_up_in_the_queue(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A call whose time was up while it waited for its quota was never sent: it is asked again."""
+    token = gateway.token("slow", quotas={"chat": "1 per 3 seconds"}, wishes={"timeout": "2"})
+    gateway.chat(token=token)
+    items = read([b'"Hello"'], "sandbox/ok")
+    work = Work(
+        items,
+        Journal(tmp_path / "part", items),
+        Sender(Place(gateway.base_url, token)),
+        Purse(None, 0),
+        lambda _: None,
+        [0],
+    )
+
+    work.start(1)
+
+    assert work.wait(30)
+    assert (1, 0, 0) == (work.tally().done, work.tally().failed, work.tally().uncertain)
+    assert 2 == len(posts(sandbox))
