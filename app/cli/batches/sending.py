@@ -24,6 +24,9 @@ _READ_S = 600
 _ENDLESS = {"quota_exceeded", "too_many_calls", "stopping"}
 """Reasons to wait that pass by themselves, however often they are met."""
 
+_MARK = "x-orgate-call-id"
+"""Every answer of a gateway has it."""
+
 _CUT_OFF = {"stopping", "paused", "ended"}
 """What ended it from outside, where it had been begun."""
 
@@ -136,18 +139,19 @@ def _was_not_reached(error: requests.RequestException) -> bool:
 
 def _outcome(response: requests.Response) -> Outcome:
     try:
-        body: Json = json.loads(response.content, parse_float=Decimal)
-        cost = _cost(response, body)
-        body = json.loads(response.content)
+        body: Json = json.loads(response.content)
+        cost = _cost(response, json.loads(response.content, parse_float=Decimal))
     except ValueError:
-        body, cost = {"error": {"message": "The gateway's answer is not JSON."}}, None
+        body = cost = None
+    if body is None or _MARK not in response.headers:
+        return Stopped(f"What answers there is no orgate gateway (status {response.status_code}). Check the address.")
     status = response.status_code
     error = body.get("error") if isinstance(body, dict) else None
     error = error if isinstance(error, dict) else {}
     answer = Answered(
         response={
             "status_code": status,
-            "request_id": response.headers.get("x-orgate-call-id") or response.headers.get("x-request-id"),
+            "request_id": response.headers[_MARK],
             "body": body,
         },
         cost=cost,

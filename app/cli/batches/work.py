@@ -47,6 +47,8 @@ class Work:
         purse: Purse,
         most_of: Callable[[Item], int | None],
         todo: Sequence[int],
+        *,
+        away_s: float = _AWAY_S,
     ) -> None:
         self.stopped_for: tuple[str, int] | None = None
         """Why it was ended before its time, and the exit code for that."""
@@ -56,6 +58,7 @@ class Work:
         self._purse = purse
         self._most_of = most_of
         self._todo: Iterator[int] = iter(todo)
+        self._away_s = away_s
         self._memory = _NONE
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -130,6 +133,10 @@ class Work:
             again = True
             match outcome:
                 case Answered():
+                    if outcome.is_good and memory == _NONE:
+                        self.stop(
+                            "This gateway does not know Idempotency-Key, and would pay twice. Update orgate there."
+                        )
                     return self._end(number, outcome, most)
                 case Forgotten(memory=str(new)) if not doubtful:
                     self._memory = memory = new
@@ -146,8 +153,8 @@ class Work:
                     away_since, wait_s = away_since or time.monotonic(), _LOOK_S
                     if outcome.is_silent:
                         away_since = None
-                    elif time.monotonic() - away_since > _AWAY_S:
-                        self.stop(f"The gateway has been away for {_AWAY_S:g} s.", NOT_RUNNING)
+                    elif time.monotonic() - away_since > self._away_s:
+                        self.stop(f"The gateway has been away for {self._away_s:g} s.", NOT_RUNNING)
                 case Stopped():
                     wait_s = 0.0
                     if not (outcome.is_for_money and self._purse.wait_for_another()):

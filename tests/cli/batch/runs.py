@@ -45,6 +45,8 @@ class Batches:
 
     folder: Path
     environment: Mapping[str, str]
+    gateway: Gateway | None = None
+    """The one in the test's own process, where that is meant."""
     running: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -90,7 +92,7 @@ class Batches:
 def batches(folder: Path, gateway: Gateway, app: str = "batch", **grant: Any) -> Batches:
     """Runs against this gateway, as an app of their own."""
     environment = {"ORGATE_URL": gateway.base_url, "ORGATE_TOKEN": gateway.token(app, **grant)}
-    return Batches(folder, environment)
+    return Batches(folder, environment, gateway)
 
 
 def billed(sandbox: Sandbox) -> list[str]:

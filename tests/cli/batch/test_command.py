@@ -17,6 +17,7 @@ from app.sandbox import Sandbox
 from tests.cli.batch.runs import MODEL, Batches, billed, check_whole, posts, prompts, rows, text_of, write
 from tests.cli.processes import ORGATE, orgate, started
 from tests.gateway import KEY
+from tests.lab.client.lab import comes_true
 
 
 def test_order(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
@@ -198,6 +199,21 @@ def test_what_others_set_aside(make_batches: Callable[..., Batches], sandbox: Sa
 
     assert 0 == code, told
     check_whole(made.target, sandbox, prompts(12))
+
+
+def test_paused(make_batches: Callable[..., Batches], sandbox: Sandbox, tmp_path: Path) -> None:
+    """When the owner pauses the program the batch stops and says so."""
+    made = make_batches("10 per second")
+    write(made.source, prompts(100))
+    process = made.start()
+    assert comes_true(lambda: len(billed(sandbox)) >= 10, within_s=20)
+    assert made.gateway is not None
+    made.gateway.services.relay.pause("batch")
+
+    _, told = process.communicate(timeout=30)
+
+    assert 1 == process.returncode
+    assert "orgate resume" in told
 
 
 def test_empty_account(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from app.core.batch import read
 from app.sandbox import Sandbox
 from tests.cli.batch.runs import billed, posts
 from tests.gateway import Gateway
+from tests.upstream import ScriptedUpstream
 
 
 def _done(gateway: Gateway, folder: Path, model: str, read_s: float) -> Tally:
@@ -61,3 +63,39 @@ def test_time_up_in_the_queue(gateway: Gateway, sandbox: Sandbox, tmp_path: Path
     assert work.wait(30)
     assert (1, 0, 0) == (work.tally().done, work.tally().failed, work.tally().uncertain)
     assert 2 == len(posts(sandbox))
+
+
+def test_gateway_that_stays_away(tmp_path: Path) -> None:
+    """When the gateway stays away the batch ends, and its lines count as not sent."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nowhere = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    items = read([b'"Hello"'], "sandbox/ok")
+    journal = Journal(tmp_path / "part", items)
+    work = Work(items, journal, Sender(Place(nowhere, "token")), Purse(None, 0), lambda _: None, [0], away_s=0.2)
+
+    work.start(1)
+
+    assert work.wait(30)
+    assert work.stopped_for is not None
+    assert (3, 0, False) == (work.stopped_for[1], work.tally().done, journal.lines[0].is_open)
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [({}, "no orgate gateway"), ({"x-orgate-call-id": "call_1"}, "Update orgate")],
+    ids=["foreign", "old"],
+)
+def test_other_servers(upstream: ScriptedUpstream, tmp_path: Path, headers: dict[str, str], told: str) -> None:
+    """What is no gateway, or one that would pay twice, is left after its first answer."""
+    upstream.give("/v1/chat/completions", 200, {"choices": []})
+    upstream.headers.update(headers)
+    items = read([b'"one"', b'"two"'], "sandbox/ok")
+    place = Place(upstream.url, "token")
+    work = Work(items, Journal(tmp_path / "part", items), Sender(place), Purse(None, 0), lambda _: None, [0, 1])
+
+    work.start(1)
+
+    assert work.wait(30)
+    assert work.stopped_for is not None
+    assert told in work.stopped_for[0]
+    assert {"/v1/chat/completions": 1} == upstream.hits
