@@ -6,7 +6,21 @@ import flask
 
 from app.bootstrap.gateway import build
 from app.settings import Settings, load
-from app.web import answers, calls, control, credits, door, errors, events, health, metrics, models, proxy, usage
+from app.web import (
+    agents,
+    answers,
+    calls,
+    control,
+    credits,
+    door,
+    errors,
+    events,
+    health,
+    metrics,
+    models,
+    proxy,
+    usage,
+)
 from app.web.state import attach
 
 MOUNTS = ("/api/openrouter", "/v1", "/api/v1")
@@ -25,7 +39,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     errors.install(app)
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
-        for concern in (proxy, credits, models, calls, usage, control, events, health):
+        for concern in (proxy, credits, models, agents, calls, usage, control, events, health):
             api.register_blueprint(concern.bp)
         app.register_blueprint(api)
     app.register_blueprint(health.root)

@@ -37,6 +37,7 @@ class LogSink:
             "call_id": report.call_id,
             "app": report.app,
             "endpoint": report.endpoint,
+            "agent": report.agent,
             "model": report.model,
             "fallbacks": list(report.fallbacks),
             "stream": report.stream,

@@ -28,6 +28,21 @@ def private_folder(path: Path) -> Path:
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace the file's content at once, mode 0600; a crash leaves the old content."""
+    with _draft(path, content) as draft:
+        draft.replace(path)
+
+
+def create_private(path: Path, content: bytes) -> None:
+    """The same for a file that must not be there yet; raises FileExistsError."""
+    with _draft(path, content) as draft:
+        # A link is made only where nothing stands, and what others then see is whole.
+        os.link(draft, path)
+        draft.unlink()
+
+
+@contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
+    """The content in a hidden file beside its place, gone again when the block fails."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -35,7 +50,7 @@ def write_private(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        yield draft
     except BaseException:
         with suppress(OSError):
             draft.unlink()

@@ -18,6 +18,7 @@ from app.adapters.tokens import TokenBook
 from app.bootstrap import openrouter, sinks, state
 from app.core.ports import Clock, Events, Ledger, Upstream, Vault
 from app.core.redact import fingerprint
+from app.services.agents import Agents
 from app.services.breakers import Breakers
 from app.services.bulletin import Bulletin
 from app.services.bundle import Services
@@ -67,6 +68,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         lambda app, model, cost, at: metrics.settled(app, model, cost),
     )
     holds, reconciler = _money(settings, ledger, upstream, vault, clock, events, credits, models, spent)
+    agents = Agents(files=state.agent_folder(settings), models=models, clock=clock, events=events)
     breakers, stories, slots = Breakers(clock), Stories(), Slots(settings.max_streams)
     usage = Usage(ledger, tokens, clock)
     metrics.watch(sinks.readings(slots, credits, breakers, ledger, usage, clock))
@@ -103,6 +105,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         stories=stories,
         credits=credits,
         models=models,
+        agents=agents,
         health=HealthCheck(credits, models, clock),
         relay=relay,
         repeats=Repeats(relay, clock),
@@ -110,7 +113,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         pauses=pauses,
         reconciler=reconciler,
         usage=usage,
-        refresher=openrouter.refresher(settings, credits, models, events),
+        refresher=openrouter.refresher(settings, credits, models, agents, events),
         at_end=tuple(report.close for report in reports),
     )
     return Built(services, _web(settings), metrics.exposition)

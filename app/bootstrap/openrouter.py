@@ -13,6 +13,7 @@ from app.adapters.upstream import HttpUpstream, Timeouts
 from app.adapters.vault import FixedVault, WatchedVault
 from app.bootstrap.state import key_store, stored_or_named_key
 from app.core.ports import Clock, Events, Ledger, Vault
+from app.services.agents import Agents
 from app.services.credits import Credits
 from app.services.models import Models
 from app.services.refresher import Refresher
@@ -84,11 +85,12 @@ def figures(
     return credits, models
 
 
-def refresher(settings: Settings, credits: Credits, models: Models, events: Events) -> Refresher:
+def refresher(settings: Settings, credits: Credits, models: Models, agents: Agents, events: Events) -> Refresher:
     """What keeps both fresh while nobody asks."""
     return Refresher(
         credits,
         models,
+        agents,
         events,
         interval_ms=settings.background_refresh_ms,
         models_ttl_ms=settings.cache_ttl_models_ms,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from app.adapters.agents import AgentFolder
 from app.adapters.clock import SystemClock
 from app.adapters.ledger import NewerLedger, SqlLedger
 from app.adapters.pauses import PauseFile
 from app.adapters.statefiles import private_folder
 from app.adapters.tokens import TokenBook
 from app.adapters.vault import KeyringMissing, KeyStore
+from app.core.catalogue import Model
 from app.core.errors import Unavailable
 from app.core.ports import Clock, Events
+from app.services.agents import Agents, KnownModels
 from app.services.events import Fanout
 from app.services.tokens import TokenOffice
 from app.services.usage import Usage
@@ -66,6 +70,16 @@ def pause_file(settings: Settings) -> PauseFile:
 def ledger_path(settings: Settings) -> Path:
     """Where the ledger of these settings is kept."""
     return settings.folders.state / "ledger.db"
+
+
+def agent_folder(settings: Settings) -> AgentFolder:
+    """Where the agents' files are."""
+    return AgentFolder(settings.folders.config / "agents")
+
+
+def agents_reader(settings: Settings, models: Iterable[Model] | None = None) -> Agents:
+    """The agents without a gateway, held against these models of the catalogue if they are known."""
+    return Agents(files=agent_folder(settings), models=KnownModels(models), clock=SystemClock(), events=Fanout([]))
 
 
 def key_store(settings: Settings) -> KeyStore:

@@ -68,7 +68,7 @@ def _examine(
     findings += [local.check_ledger(settings, ledger), local.check_pauses(settings)]
     upstream = upstream_of(settings)
     network, catalogue, models = openrouter.check_models(upstream, settings.base_url)
-    findings += [network, catalogue]
+    findings += [network, catalogue, local.check_agents(settings, models)]
     if key is not None and network.state == "ok":
         findings += openrouter.check_credits(upstream, key, settings.management_key)
     if here is None:

@@ -38,5 +38,7 @@ def _lines(story: dict[str, Any]) -> list[str]:
     for number, attempt in enumerate(story["attempts"], 1):
         reason = attempt["reason"] if attempt["sent"] else f"{attempt['reason']}, not sent"
         rows.append((str(number), attempt["model"], str(attempt["status"]), reason, f"{attempt['seconds']:.3f}"))
-    head = f"{story['call_id']} of {story['app']}: {story['outcome']}{by} after {story['duration_s']:.3f} s, {cost}"
+    through = f" through agent/{story['agent']}" if story.get("agent") else ""
+    who = f"{story['call_id']} of {story['app']}{through}"
+    head = f"{who}: {story['outcome']}{by} after {story['duration_s']:.3f} s, {cost}"
     return [head, table(rows, right=frozenset({0, 2, 4})) if story["attempts"] else "Nothing was sent."]

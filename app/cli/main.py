@@ -14,6 +14,7 @@ _COMMANDS = {
     "serve": "Run the gateway.",
     "key": "Keep the OpenRouter key.",
     "token": "Issue, list and revoke the tokens of programs.",
+    "agent": "Make, list and check agents: presets of models, prompt and parameters.",
     "chat": "Ask a model and see the answer stream in.",
     "batch": "Answer many requests from a file.",
     "credits": "Show what is left on the account.",

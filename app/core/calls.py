@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from app.core.chain import Plan
 from app.core.errors import Json
 from app.core.grants import Grant
 from app.core.meter import Usage
+from app.core.shapes import dump
 from app.core.wishes import Wishes
 
 
@@ -35,6 +37,13 @@ class Call:
     """The monotonic clock, in seconds, when the gateway had the request."""
     lasting: bool = False
     """Once begun it runs to its end although the app has left: the app can ask for the answer again."""
+    agent: str | None = None
+    """The agent that was called, by its id."""
+
+    @cached_property
+    def size(self) -> int:
+        """The bytes that are sent, or those that came where they were more: a hold errs upwards."""
+        return len(self.raw) if self.changed is None else max(len(self.raw), len(dump(self.changed)))
 
     @property
     def app(self) -> str:
@@ -69,5 +78,7 @@ class CallReport:
     provider: str | None = None
     generation_id: str | None = None
     usage: Usage | None = None
+    agent: str | None = None
+    """The agent that was called."""
     overhead_s: float | None = None
     """What the gateway itself took before the first content, waits between attempts included; None without content."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
@@ -10,6 +10,8 @@ from app.core.errors import BadRequest, Json
 
 Model = dict[str, Json]
 SORTS = ("price", "context", "newest")
+_ROUTES = (":nitro", ":floor", ":exacto", ":online")
+"""Ends of an id that say how to reach the model, not which; the catalogue does not list them."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,23 @@ def allowed(models: Iterable[Model], names: tuple[str, ...]) -> list[Model]:
     """The models that OPENROUTER_MODELS lets through: full ids, or "author/*" for all of one author."""
     authors = {name[:-1] for name in names if name.endswith("/*")}
     return [model for model in models if model["id"] in names or f"{str(model['id']).split('/')[0]}/" in authors]
+
+
+def by_name(models: Iterable[Model]) -> dict[str, Model]:
+    """The entries by id and by canonical slug, which a model shares with its variants (":free", ":batch")."""
+    models = list(models)
+    named: dict[str, Model] = {}
+    for model in models:
+        _, colon, variant = model["id"].partition(":")
+        slug = str(model.get("canonical_slug") or model["id"])
+        named.setdefault(slug.removesuffix(colon + variant) + colon + variant, model)
+    return {**named, **{model["id"]: model for model in models}}
+
+
+def entry_in(entries: Mapping[str, Model], model: str) -> Model | None:
+    """The entry of a model among those of `by_name`; None when it is not listed."""
+    entry = entries.get(model)
+    return entries.get(model.rpartition(":")[0]) if entry is None and model.endswith(_ROUTES) else entry
 
 
 def price(model: Model, kind: str) -> Decimal | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 
 from app.core.catalogue import Model, price
@@ -21,13 +21,19 @@ _DEAREST = Decimal(1_000)
 """Dollars per token; what is dearer is broken and is not put into words."""
 
 
-def check_models(grant: Grant, models: Sequence[str]) -> None:
-    """Raise Forbidden for the first of the models that the token may not use."""
+def check_models(grant: Grant, models: Sequence[str], agent: str = "", own: Collection[str] = ()) -> None:
+    """
+    Raise Forbidden for the first of the models that the token may not use.
+
+    `agent` is the agent they were called through ("agent/ID") and `own` its models: a token that names the agent may
+    use them, through it and no other way.
+    """
     if not grant.models:
         return
     authors = {pattern[:-2] for pattern in grant.models if pattern.endswith("/*")}
+    lent = own if agent in grant.models or _is_of(authors, agent) else ()
     for model in models:
-        if model not in grant.models and not _is_of(authors, model):
+        if model not in lent and model not in grant.models and not _is_of(authors, model):
             raise Forbidden(
                 f"This token may not use {model[:100]}, only {', '.join(grant.models)}. "
                 "The owner changes that with: orgate token set",

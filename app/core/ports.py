@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -162,6 +162,22 @@ class Tokens(Protocol):
 
     def change(self, ids: frozenset[str], update: Callable[[Grant], Grant]) -> list[Grant]:
         """From now on these allow what `update` makes of them, without new tokens; returns the changed ones."""
+        ...
+
+
+class AgentFiles(Protocol):
+    """The files that hold the agents, which the owner writes whenever they like."""
+
+    def look(self) -> Mapping[str, Hashable]:
+        """Every file's stem, and what is another one whenever the file is; raises Unavailable."""
+        ...
+
+    def read(self, id: str) -> str:
+        """The text of a file; raises NotFound when it has gone, Unavailable when it cannot be read."""
+        ...
+
+    def place(self, id: str) -> str:
+        """Where a file is, for people; the folder for ""."""
         ...
 
 

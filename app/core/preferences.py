@@ -45,6 +45,8 @@ _KNOWN: dict[str, tuple[Callable[[Json], bool], str]] = {
 }
 """OpenRouter's own list (docs, Provider Routing), which refuses any other, and the document's older `quantization`."""
 
+NAMES = tuple(_KNOWN)
+
 
 def translate(preferences: Json) -> dict[str, Json] | None:
     """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.ports import Clock, Events, Ledger, Pauses, Quotas, Tokens
+from app.services.agents import Agents
 from app.services.breakers import Breakers
 from app.services.bulletin import Bulletin
 from app.services.credits import Credits
@@ -36,6 +37,7 @@ class Services:
     stories: Stories
     credits: Credits
     models: Models
+    agents: Agents
     health: HealthCheck
     relay: Relay
     repeats: Repeats

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from app.core import catalogue
+from app.core.agents.shelf import NO_AGENTS, Shelf
+from app.core.agents.views import entry
 from app.core.catalogue import Model, Query
 from app.core.errors import UpstreamFailed
 from app.core.ports import Cache, Clock, Events, Upstream
 from app.core.refusals import refusal
 from app.core.shapes import dump
 from app.services.kept import Dated, Kept
-
-_ROUTES = (":nitro", ":floor", ":exacto", ":online")
-"""Ends of an id that say how to reach the model, not which; the catalogue does not list them."""
 
 
 @dataclass(frozen=True)
@@ -67,21 +66,21 @@ class Models:
         self._lock = threading.Lock()
         self._decoded: tuple[float, list[Model]] | None = None
         self._entries: dict[str, Model] = {}
-        self._listings: dict[Query, Listing] = {}
+        self._listings: dict[tuple[Query, int], Listing] = {}
         self.kept = Kept(lambda: "models", self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
 
-    def get(self, query: Query, *, force: bool = False, max_wait_s: float = 90.0) -> Shown:
-        """The models that match, as upstream describes them; raises GatewayError when they were never loaded."""
+    def get(self, query: Query, *, agents: Shelf = NO_AGENTS, force: bool = False, max_wait_s: float = 90.0) -> Shown:
+        """The models that match, as upstream describes them, and agents; raises GatewayError if never loaded."""
         value = self.kept.get(force=force, max_wait_s=max_wait_s)
         with self._lock:
             models = self._decode(value)
-            listing = self._listings.get(query)
+            listing = self._listings.get((query, agents.version))
             if listing is None:
-                listing = self._list(query, value, models)
+                listing = self._list(query, value, models, agents)
                 # A few queries are asked again and again (a picker, an editor at start); others come once.
                 if len(self._listings) >= 16:
                     self._listings.clear()
-                self._listings[query] = listing
+                self._listings[query, agents.version] = listing
         return Shown(listing, value.stale, value.age_s)
 
     def entry_of(self, model: str) -> Model | None:
@@ -92,8 +91,12 @@ class Models:
         with self._lock:
             self._decode(value)
             entries = self._entries
-        entry = entries.get(model)
-        return entries.get(model.rpartition(":")[0]) if entry is None and model.endswith(_ROUTES) else entry
+        return catalogue.entry_in(entries, model)
+
+    def as_of(self) -> float | None:
+        """When the catalogue at hand was asked for, in seconds since 1970; None when there is none."""
+        value = self.kept.peek()
+        return None if value is None else value.fetched_at
 
     def context_of(self, model: str) -> int | None:
         """How many tokens a model takes; None when not known, as with `entry_of`."""
@@ -105,14 +108,15 @@ class Models:
         if self._decoded is None or self._decoded[0] != value.fetched_at:
             models = json.loads(value.body)["data"]
             self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
-            self._entries = _by_name(models)
+            self._entries = catalogue.by_name(models)
             self._listings.clear()
         return self._decoded[1]
 
-    def _list(self, query: Query, value: Dated, models: list[Model]) -> Listing:
-        if query == Query() and not self._only:
+    def _list(self, query: Query, value: Dated, models: list[Model], agents: Shelf) -> Listing:
+        if query == Query() and not self._only and not agents.agents:
             return Listing(value.body, len(models))
-        chosen = catalogue.select(models, query)
+        presets = [entry(agent, catalogue.entry_in(self._entries, agent.models[0])) for agent in agents.agents.values()]
+        chosen = catalogue.select([*models, *presets], query)
         return Listing(dump({"data": chosen}), len(chosen))
 
     def _fetch(self) -> bytes:
@@ -128,13 +132,3 @@ class Models:
         if not whole:
             raise UpstreamFailed("OpenRouter's /models is no list of models.", code="upstream_protocol_error")
         return body
-
-
-def _by_name(models: list[Model]) -> dict[str, Model]:
-    """The entries by id and by canonical slug, which a model shares with its variants (":free", ":batch")."""
-    named: dict[str, Model] = {}
-    for model in models:
-        _, colon, variant = model["id"].partition(":")
-        slug = str(model.get("canonical_slug") or model["id"])
-        named.setdefault(slug.removesuffix(colon + variant) + colon + variant, model)
-    return {**named, **{model["id"]: model for model in models}}

@@ -5,18 +5,30 @@ from __future__ import annotations
 import threading
 
 from app.core.ports import Events
+from app.services.agents import Agents
 from app.services.credits import Credits
 from app.services.models import Models
 
 
 class Refresher:
-    """A thread that fetches both at its start, the balance every `interval_ms`, the catalogue before it expires."""
+    """A thread that fetches both at its start, the balance every `interval_ms`, the catalogue before it expires.
+
+    It looks at the agents' files as often, so that the log tells of a bad one that nobody calls.
+    """
 
     def __init__(
-        self, credits: Credits, models: Models, events: Events, *, interval_ms: int | None, models_ttl_ms: int
+        self,
+        credits: Credits,
+        models: Models,
+        agents: Agents,
+        events: Events,
+        *,
+        interval_ms: int | None,
+        models_ttl_ms: int,
     ) -> None:
         self._credits = credits
         self._models = models
+        self._agents = agents
         self._events = events
         self._interval_s = interval_ms / 1000 if interval_ms else None
         self._models_life_s = models_ttl_ms / 1000
@@ -37,11 +49,13 @@ class Refresher:
 
     def _run(self) -> None:
         self._models.kept.refresh()
+        self._agents.shelf()
         self._try_credits()
         if self._interval_s is None:
             return
         while not self._stopping.wait(self._interval_s):
             self._try_credits()
+            self._agents.shelf()
             value = self._models.kept.peek()
             if value is None or value.age_s + self._interval_s >= self._models_life_s:
                 self._models.kept.refresh()

@@ -204,6 +204,7 @@ class Relay:
             endpoint=call.endpoint,
             model=call.model,
             fallbacks=call.plan.models[1:],
+            agent=call.agent,
             stream=call.stream,
             status=status,
             outcome=outcome,

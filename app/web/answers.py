@@ -20,6 +20,10 @@ def _finish(response: flask.Response) -> flask.Response:
     headers.setdefault("x-orgate-call-id", visit().id)
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault("Cache-Control", "no-store")
+    if visit().agent is not None:
+        headers["x-orgate-agent"] = visit().agent
+    if visit().overruled:
+        headers["x-orgate-agent-overruled"] = ", ".join(visit().overruled)
     quotas.tell(response, auth.SCOPE_OF.get(auth.view_of(flask.request.endpoint)))
     door.allow_origin(response)
     return response

@@ -13,6 +13,7 @@ SCOPE_OF = {
     "proxy.chat_completions": "chat",
     "credits.credits": "credits",
     "models.models": "models",
+    "agents.agents": "models",
     "calls.call": "usage",
     "events.events": "usage",
     "usage.usage": "usage",

@@ -30,6 +30,7 @@ def _shape(report: CallReport) -> dict[str, Json]:
         "call_id": report.call_id,
         "app": report.app,
         "endpoint": report.endpoint,
+        "agent": report.agent,
         "models": [report.model, *report.fallbacks],
         "stream": report.stream,
         "status": report.status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flask
 
+from app.core.agents import views
 from app.core.errors import Json
 from app.core.shapes import dump
 from app.web import auth
@@ -15,7 +16,7 @@ root = flask.Blueprint("health", __name__)
 
 @bp.get("/health")
 def health() -> flask.Response:
-    """Whether calls can be answered: booleans, or 503 with the reason; with a token also which models rest."""
+    """Whether calls can be answered: booleans, or 503 with the reason; with a token also what rests, and the agents."""
     state = services().health.get()
     told: dict[str, Json] = {"status": "unhealthy", "error": state.error}
     if state.error is None:
@@ -23,6 +24,7 @@ def health() -> flask.Response:
         told = {"status": "healthy", "credits": state.credits, "models": state.models, "cache": cache}
     if auth.known(flask.request) is not None:
         told["breakers"] = services().breakers.state()
+        told["agents"] = views.state(services().agents.shelf())
     return flask.Response(dump(told), 200 if state.error is None else 503, content_type="application/json")
 
 

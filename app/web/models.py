@@ -16,11 +16,12 @@ _SMALL = 1024
 
 @bp.get("/models")
 def models() -> flask.Response:
-    """The models as OpenRouter describes them, those that the query chooses."""
+    """The models as OpenRouter describes them, and the agents as "agent/ID", those that the query chooses."""
     quotas.take("models")
     arguments = flask.request.args.to_dict()
     force = arguments.get("force", "").lower() in ("true", "1")
-    return _response(services().models.get(Query.parse(arguments), force=force))
+    mine = services()
+    return _response(mine.models.get(Query.parse(arguments), agents=mine.agents.shelf(), force=force))
 
 
 def _response(shown: Shown) -> flask.Response:

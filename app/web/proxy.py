@@ -10,6 +10,7 @@ from app.core.errors import Json
 from app.core.grants import Grant
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
+from app.web import agents
 from app.web.peer import peer_of
 from app.web.state import app_of, services, settings, visit
 
@@ -26,9 +27,10 @@ def chat_completions() -> flask.Response:
     wish = chat.read(here.body)
     checked = sanitize.sanitize(here.body, settings().sanitize, settings().max_message_chars)
     wanted = _wishes()
-    models = chain.models_of(wish.model, wish.fallbacks)
-    policy.check_models(grant, models)
-    changed = _changed(checked, grant)
+    preset = agents.preset_of("/chat/completions", checked.body, wish.model, wish.fallbacks)
+    models = chain.models_of(preset.model, preset.fallbacks)
+    policy.check_models(grant, models, *preset.lends)
+    changed = _changed(preset.body, grant)
     plan = chain.Plan(
         models=policy.under_ceiling(grant, models, services().models.entry_of),
         retry_ambiguous=wanted.retry_ambiguous,
@@ -48,6 +50,7 @@ def chat_completions() -> flask.Response:
         headers=_upstream_headers(wish.stream),
         wishes=wanted,
         started=here.started,
+        agent=preset.agent,
     )
     response = _relayed(call)
     if checked.changed:
@@ -62,11 +65,10 @@ def _wishes() -> Wishes:
     return wishes.read({**app_of().wishes, **called})
 
 
-def _changed(checked: sanitize.Sanitized, grant: Grant) -> dict[str, Json] | None:
+def _changed(body: dict[str, Json], grant: Grant) -> dict[str, Json] | None:
     """The body without what the gateway does itself and in OpenRouter's spelling; None when it can go as it came."""
-    body = checked.body
     preferred = _preferred(body.get("provider"), grant)
-    if preferred is None and not checked.changed and not ({"models", "route"} & body.keys()):
+    if preferred is None and body is visit().body and not ({"models", "route"} & body.keys()):
         return None
     changed = {name: value for name, value in body.items() if name not in ("models", "route")}
     return changed if preferred is None else {**changed, "provider": preferred}

@@ -38,6 +38,10 @@ class Visit:
     raw: bytes = b""
     body: Json = None
     """The decoded JSON object of a POST, for `raw`."""
+    agent: str | None = None
+    """The agent that was called, by its id."""
+    overruled: tuple[str, ...] = ()
+    """The app's fields that the agent has put aside."""
 
 
 def attach(app: flask.Flask, services: Services, settings: WebSettings) -> None:

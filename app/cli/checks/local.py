@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from app.adapters.vault import KeyringMissing
-from app.bootstrap.state import key_store, ledger_reader, pause_file
+from app.bootstrap.state import agent_folder, agents_reader, key_store, ledger_reader, pause_file
 from app.cli.checks import BAD, HINT, OK, SKIPPED, Finding
 from app.cli.output import size
-from app.core.errors import Unavailable
+from app.core.errors import Json, Unavailable
 from app.core.pauses import EVERYBODY
 from app.core.redact import mask
 from app.server import holder_of
@@ -86,6 +86,21 @@ def check_pauses(settings: Settings) -> Finding:
         return Finding("pauses", OK, "nobody is paused")
     told = "every program is paused" if EVERYBODY in paused else f"paused: {', '.join(sorted(paused))}"
     return Finding("pauses", HINT, told, "orgate resume")
+
+
+def check_agents(settings: Settings, models: list[Json]) -> Finding:
+    """Whether every agent's file can be used, and whether its models can do what it promises; [] is no catalogue."""
+    shelf = agents_reader(settings, models or None).shelf()
+    if shelf.faults:
+        told = "; ".join(f"{fault.file}: {' '.join(fault.problems)}" for fault in shelf.faults.values())
+        return Finding("agents", BAD, told, "orgate agent check, and change what it names")
+    if not shelf.agents:
+        return Finding("agents", SKIPPED, "there are none; orgate agent new makes one")
+    count = f"{len(shelf.agents)} in {agent_folder(settings).folder}"
+    if shelf.doubts:
+        told = "; ".join(f"agent/{id}: {' '.join(doubts)}" for id, doubts in shelf.doubts.items())
+        return Finding("agents", HINT, f"{count}; {told}", "change the agent's models or its capabilities")
+    return Finding("agents", OK, count if shelf.checked else f"{count}; without a catalogue no capability was checked")
 
 
 def check_port(settings: Settings, whereabouts: dict[str, Any] | None) -> Finding:

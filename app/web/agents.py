@@ -1,0 +1,30 @@
+"""GET /agents: the presets that can be called as models; and the agent of the call at hand."""
+
+from __future__ import annotations
+
+import flask
+
+from app.core.agents import views
+from app.core.agents.styles import Preset
+from app.core.errors import Json
+from app.core.shapes import dump
+from app.web import quotas
+from app.web.state import services, visit
+
+bp = flask.Blueprint("agents", __name__)
+
+
+@bp.get("/agents")
+def agents() -> flask.Response:
+    """Every agent in force; their prompts are the owner's and are not told."""
+    quotas.take("models")
+    shelf = services().agents.shelf()
+    listed = [views.shape(agent, shelf.doubts.get(id, ())) for id, agent in shelf.agents.items()]
+    return flask.Response(dump({"data": listed}), content_type="application/json")
+
+
+def preset_of(endpoint: str, body: dict[str, Json], model: str, fallbacks: tuple[str, ...]) -> Preset:
+    """The request with the agent that it calls, if it calls one (Agents.preset); the answer will name the agent."""
+    preset = services().agents.preset(endpoint, body, model, fallbacks)
+    visit().agent, visit().overruled = preset.agent, preset.overruled
+    return preset
