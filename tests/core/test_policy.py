@@ -180,3 +180,21 @@ def test_no_such_price() -> None:
     """A ceiling is for prompt and completion."""
     with pytest.raises(BadRequest):
         read_ceiling({"image": "1"})
+
+
+@pytest.mark.parametrize("listed", ["agent/helper", "agent/*"])
+def test_lent_models(listed: str) -> None:
+    """A token that names an agent may use the agent's models through it, and no others, and not without it."""
+    check_models(grant(listed), ["a/b", "c/d"], "agent/helper", ("a/b", "c/d"))
+
+    for models, agent in ((["x/y"], "agent/helper"), (["a/b"], ""), (["a/b"], "helper")):
+        with pytest.raises(Forbidden):
+            check_models(grant(listed), models, agent, ("a/b", "c/d") if agent else ())
+
+
+def test_not_lent() -> None:
+    """An agent that the token does not name lends nothing: its models are allowed one by one."""
+    check_models(grant("a/*"), ["a/b"], "agent/helper", ("a/b",))
+
+    with pytest.raises(Forbidden):
+        check_models(grant("agent/other", "a/*"), ["a/b", "c/d"], "agent/helper", ("a/b", "c/d"))
