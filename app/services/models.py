@@ -117,7 +117,9 @@ class Models:
             return Listing(value.body, len(models))
         presets = [entry(agent, catalogue.entry_in(self._entries, agent.models[0])) for agent in agents.agents.values()]
         chosen = catalogue.select([*models, *presets], query)
-        return Listing(dump({"data": chosen}), len(chosen))
+        # The whole envelope: OpenRouter's own SDKs refuse a list without it.
+        envelope = {"data": chosen, "total_count": len(chosen), "links": {"next": None}}
+        return Listing(dump(envelope), len(chosen))
 
     def _fetch(self) -> bytes:
         # The catalogue is public: the key stays at home.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -134,3 +134,13 @@ def test_broken_stream(through: OpenRouter, model: str) -> None:
     assert {None} == {chunk.choices[0].finish_reason for chunk in content}
     assert 400 <= last.error.code
     assert "error" == last.choices[0].finish_reason
+
+
+def test_chosen_models(make_gateway: Callable[..., Gateway]) -> None:
+    """The list of models that the owner allows is one that the SDK reads."""
+    gateway = make_gateway(openrouter_background_refresh="false", openrouter_models="openai/gpt-4o,mistralai/*")
+    with OpenRouter(api_key=gateway.token(), server_url=f"{gateway.base_url}/api/v1", retry_config=None) as client:
+        listed = client.models.list()
+
+    assert "openai/gpt-4o" in {model.id for model in listed.data}
+    assert len(listed.data) == listed.total_count
