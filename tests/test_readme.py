@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.agents.reading import read
 from app.settings import OPTIONS
 from app.web.auth import SCOPE_OF
 
@@ -28,6 +29,14 @@ def test_settings_table() -> None:
     rows = [f"| `{one.name}` | {f'`{one.default}`' if one.default else '–'} | {one.help} |" for one in OPTIONS]
 
     assert "\n".join(rows) in README
+
+
+def test_agent() -> None:
+    """The README's agent is one that the gateway takes."""
+    found = re.search(r"```toml\n(.+?)```", README, re.DOTALL)
+
+    assert found is not None
+    assert "Research Assistant" == read("research", found.group(1)).name
 
 
 def test_routes() -> None:

@@ -30,7 +30,9 @@ class AgentFolder:
                     if entry.name.endswith(_END) and not entry.name.startswith("."):
                         signature = _signature(entry)
                         if signature is not None:
-                            found[entry.name.removesuffix(_END)] = signature
+                            # A name that is no text becomes one that no file has: nobody could call it.
+                            name = entry.name.encode(errors="replace").decode()
+                            found[name.removesuffix(_END)] = signature
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:

@@ -35,7 +35,9 @@ def given(command: _F) -> _F:
             help='What it may spend, such as 5/day; also /week, /month, /total, once each. Or "none".',
         ),
         click.option(
-            "--models", metavar="MODELS", help='The only models it may use, such as "openai/gpt-4o,qwen/*". Or "all".'
+            "--models",
+            metavar="MODELS",
+            help='The only models it may use, such as "openai/gpt-4o,qwen/*,agent/helper". Or "all".',
         ),
         click.option(
             "--max-price",

@@ -91,3 +91,13 @@ def test_byte_order_mark(folder: AgentFolder) -> None:
     folder.create("a", "\ufeffmodel = 1")
 
     assert "model = 1" == folder.read("a")
+
+
+def test_name_that_is_no_text(folder: AgentFolder) -> None:
+    """A file whose name is no text can be called by nobody and troubles nobody."""
+    folder.create("a", "")
+    Path(os.fsdecode(os.fsencode(folder.folder) + b"/\xff.toml")).write_text("")
+
+    assert ["?", "a"] == list(folder.look())
+    with pytest.raises(NotFound):
+        folder.read("?")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -13,8 +14,8 @@ from openrouter import OpenRouter
 from app.sandbox import Sandbox
 from tests.agents import write
 from tests.core.agents.documented import RESEARCH, RUNS, SMART
-from tests.e2e.served import orgate
-from tests.gateway import Gateway
+from tests.e2e.served import orgate, served
+from tests.gateway import KEY, Gateway
 from tests.lab.client.lab import comes_true
 
 pytestmark = pytest.mark.clients
@@ -132,8 +133,30 @@ def test_lists(gateway: Gateway, client: OpenAI) -> None:
     write(gateway.folder, "helper", f'model = "{CHEAP}"\nname = "Helper"')
     write(gateway.folder, "odd", 'model = "nobody/knows-it"')
     with OpenRouter(api_key=gateway.token(), server_url=f"{gateway.base_url}/api/v1", retry_config=None) as typed:
-        entries = {model.id: model for model in typed.models.list().data}
+        entries = {model.id: model for model in typed.models.list().result.data}
 
     assert {"agent/helper", "agent/odd"} <= {model.id for model in client.models.list()}
-    assert ("Helper", "nobody/knows-it") == (entries["agent/helper"].name, entries["agent/odd"].description[27:-1])
+    assert "Helper" == entries["agent/helper"].name
+    assert "nobody/knows-it" in str(entries["agent/odd"].description)
     assert entries[CHEAP].pricing == entries["agent/helper"].pricing
+
+
+def test_told_at_the_start(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A gateway that starts with a bad file says so in its log, before anybody calls the agent, and once."""
+    state = tmp_path / "state"
+    state.mkdir()
+    write(state, "research", RESEARCH)
+
+    def told() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in gateway.log.read_text("utf-8").splitlines()]
+        return [line for line in lines if line["event"] == "agent.unusable"]
+
+    with served(state, {"OPENROUTER_BASE_URL": sandbox.url, "OPENROUTER_API_KEY": KEY}) as gateway:
+        assert comes_true(told)
+        ended = orgate(state, {"ORGATE_URL": gateway.base_url}, "chat", "-m", "agent/research", "Hello")
+        gateway.stop()
+
+    [line] = told()
+    assert ("research", "warning", False) == (line["agent"], line["level"], line["kept_old"])
+    assert "OpenRouter cannot run" in line["problems"][0]
+    assert (1, True) == (ended.returncode, "OpenRouter cannot run" in ended.stderr)

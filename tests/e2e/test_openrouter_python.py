@@ -140,7 +140,7 @@ def test_chosen_models(make_gateway: Callable[..., Gateway]) -> None:
     """The list of models that the owner allows is one that the SDK reads."""
     gateway = make_gateway(openrouter_background_refresh="false", openrouter_models="openai/gpt-4o,mistralai/*")
     with OpenRouter(api_key=gateway.token(), server_url=f"{gateway.base_url}/api/v1", retry_config=None) as client:
-        listed = client.models.list()
+        listed = client.models.list().result
 
     assert "openai/gpt-4o" in {model.id for model in listed.data}
     assert len(listed.data) == listed.total_count

@@ -15,6 +15,7 @@ from app.core.agents.near import hint
 from app.core.errors import BadRequest, Json
 from app.core.redact import redact
 
+_MAX_DEPTH = 32
 _MODEL = re.compile(r"[^\s\x00-\x1f\x7f]{1,200}")
 
 
@@ -27,6 +28,8 @@ def read(id: str, text: str) -> Agent:
         raise BadAgent((*problems, f"The file is not valid TOML: {error}.")) from None
     except RecursionError:
         raise BadAgent((*problems, "The file is nested too deep.")) from None
+    except ValueError:
+        raise BadAgent((*problems, "The file holds a number that is too long.")) from None
     found = _fields(table, problems)
     agent = Agent(
         id=id,
@@ -180,12 +183,14 @@ def _locked(value: Json) -> frozenset[str]:
     return frozenset(map(snake, value))
 
 
-def _plain(value: Any) -> Json:
-    """The value, if it can be said in JSON; raises ValueError for dates and for numbers that are none."""
+def _plain(value: Any, levels: int = _MAX_DEPTH) -> Json:
+    """The value, if it can be said in JSON; raises ValueError for dates, numbers that are none, and what is too deep."""
+    if levels == 0:
+        raise ValueError("is nested too deep")
     if isinstance(value, dict):
-        return {name: _plain(inner) for name, inner in value.items()}
+        return {name: _plain(inner, levels - 1) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_plain(inner) for inner in value]
+        return [_plain(inner, levels - 1) for inner in value]
     if not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError("holds a date, a time or a number that JSON does not know")
     return value

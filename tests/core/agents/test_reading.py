@@ -121,6 +121,7 @@ def test_preferences_in_openrouters_spelling() -> None:
             'tools names "websearch", which is no tool of OpenRouter\'s. Did you mean web_search?',
         ),
         ('tools = [{ type = "bash", parameters = { at = 2026-01-01 } }]', "tools holds a date, a time or a number"),
+        (f"tools = [{{ type = 'bash', parameters = {{ a = {'[' * 40}{']' * 40} }} }}]", "tools is nested too deep."),
         ("capabilities = { visoin = true }", "There is no capability 'visoin'. Did you mean vision?"),
         ("capabilities = { vision = 1 }", "capabilities.vision takes true or false."),
         ('capabilities = ["vision"]', "capabilities takes a table of true and false"),
@@ -149,6 +150,7 @@ def test_refused(line: str, told: str) -> None:
         (f'model = "x/y"\nfallbackModels = {[f"x/{n}" for n in range(10)]}', "A chain has at most 10 models"),
         ("model", "The file is not valid TOML"),
         ("a = " + "[" * 5000, "The file is"),
+        (f"a = {'9' * 5000}", "The file holds a number that is too long"),
     ],
 )
 def test_no_chain(text: str, told: str) -> None:
