@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import options
+from app.cli.client import running_at
 from app.cli.output import FAILED, MISUSED, Failure, emit, plain, table
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def list_agents(state_dir: str | None, as_json: bool) -> None:
     """
     from app.core.agents import views
 
-    shelf = _shelf(options.settings(orgate_state_dir=state_dir))
+    shelf = _shelf(_settings(state_dir))
     if as_json:
         emit([views.shape(agent) for agent in shelf.agents.values()])
     elif shelf.agents:
@@ -69,7 +70,7 @@ def show(name: str, state_dir: str | None, as_json: bool) -> None:
     from app.core.agents import views
     from app.core.agents.agent import PREFIX
 
-    settings = options.settings(orgate_state_dir=state_dir)
+    settings = _settings(state_dir)
     agent = _shelf(settings).find(PREFIX + name.removeprefix(PREFIX))
     if as_json:
         emit({**views.shape(agent), "system_prompt": agent.system_prompt, "file": _place(settings, agent.id)})
@@ -95,7 +96,7 @@ def check(ctx: click.Context, state_dir: str | None, as_json: bool) -> None:
     from app.cli.checks.openrouter import check_models
     from app.core.agents import views
 
-    settings = options.settings(orgate_state_dir=state_dir)
+    settings = _settings(state_dir)
     shelf = _shelf(settings)
     if shelf.agents:
         _, _, models = check_models(upstream_of(settings), settings.base_url)
@@ -155,7 +156,7 @@ def new(
     try:
         text = views.toml(given)
         agent = reading.read(name, text)
-        path = agent_folder(options.settings(orgate_state_dir=state_dir)).create(name, text)
+        path = agent_folder(_settings(state_dir)).create(name, text)
     except BadAgent as bad:
         raise Failure("\n".join(bad.problems), MISUSED) from None
     except UnicodeEncodeError:
@@ -166,6 +167,15 @@ def new(
         emit({**views.shape(agent), "file": str(path)})
     else:
         click.echo(f"{path}\nCall it as the model {agent.model}, for example: orgate chat -m {agent.model} Hello")
+
+
+def _settings(state_dir: str | None) -> Settings:
+    """The settings; the demo's where that is the gateway that runs, since it is what will be called."""
+    own = options.settings(orgate_state_dir=state_dir)
+    settings, _, _ = running_at(own)
+    if settings.folders != own.folders:
+        click.echo("(these are the demo's agents)", err=True)
+    return settings
 
 
 def _shelf(settings: Settings, models: list[Any] | None = None) -> Shelf:  # entries of the catalogue

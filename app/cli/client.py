@@ -19,6 +19,8 @@ from app.cli.output import FAILED, MISUSED, NOT_RUNNING, Failure
 if TYPE_CHECKING:
     import requests
 
+    from app.settings import Settings
+
 WHEREABOUTS = "gateway.json"
 TOKEN = "token"
 DEMO = "demo"
@@ -133,6 +135,22 @@ def whereabouts(folder: Path) -> dict[str, Any] | None:
         return None
     # A crash leaves the file behind, and the number may be another program's by now.
     return found if _listens(host, port) else None
+
+
+def running_at(settings: Settings) -> tuple[Settings, Path, dict[str, Any] | None]:
+    """The settings, the state folder and the whereabouts of the gateway that runs; the demo's where that is it."""
+    state = settings.folders.state
+    for folder in (state, state / DEMO):
+        here = whereabouts(folder)
+        if here is not None:
+            return _demo_settings(folder, here["demo"]) if here.get("demo") else settings, folder, here
+    return settings, state, None
+
+
+def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
+    from app.settings import load
+
+    return load({**demo, "ORGATE_STATE_DIR": str(folder)}, environment={}, working_folder=folder)
 
 
 def _listens(host: str, port: int) -> bool:

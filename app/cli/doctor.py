@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import options
-from app.cli.client import DEMO, TOKEN, whereabouts
+from app.cli.client import TOKEN, running_at
 from app.cli.output import FAILED, emit, table
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def command(ctx: click.Context, paid: bool, no_call: bool, state_dir: str | None
     Example:
       orgate doctor
     """
-    settings, folder, here = _running_at(options.settings(orgate_state_dir=state_dir))
+    settings, folder, here = running_at(options.settings(orgate_state_dir=state_dir))
     findings = _examine(settings, folder, here, paid=paid, no_call=no_call)
     bad = [finding for finding in findings if finding.state == "bad"]
     verdict = f"first: {bad[0].fix or bad[0].told}" if bad else "healthy"
@@ -77,22 +77,6 @@ def _examine(
     if not no_call:
         findings += through.check_streaming(here["base_url"], token, models, paid=paid)
     return findings
-
-
-def _running_at(settings: Settings) -> tuple[Settings, Path, dict[str, Any] | None]:
-    """The settings, the state folder and the whereabouts of the gateway that runs; the demo's where that is it."""
-    state = settings.folders.state
-    for folder in (state, state / DEMO):
-        here = whereabouts(folder)
-        if here is not None:
-            return _demo_settings(folder, here["demo"]) if here.get("demo") else settings, folder, here
-    return settings, state, None
-
-
-def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
-    from app.settings import load
-
-    return load({**demo, "ORGATE_STATE_DIR": str(folder)}, environment={}, working_folder=folder)
 
 
 def _values(settings: Settings) -> list[tuple[str, str, str]]:

@@ -9,9 +9,10 @@ import pytest
 
 from app.sandbox import Sandbox
 from tests.agents import write
-from tests.cli.processes import orgate
+from tests.cli.processes import orgate, started
 from tests.core.agents.documented import RESEARCH, SMART
 from tests.gateway import Gateway
+from tests.lab.client.lab import comes_true
 
 Agent = Callable[..., CompletedProcess[str]]
 NOWHERE = "http://127.0.0.1:9/api/v1"
@@ -185,7 +186,7 @@ def test_check_nothing(agent: Agent, state: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "state_", "told"),
     [
-        (None, "skipped", "there are none"),
+        (None, "ok", "there are none"),
         (SMART, "ok", "1 in "),
         ('model = "openai/gpt-4"\ncapabilities = { vision = true }', "hint", "takes no images (vision)"),
         (RESEARCH, "bad", "OpenRouter cannot run"),
@@ -212,3 +213,23 @@ def test_explain(gateway: Gateway) -> None:
     told = orgate("explain", reply.headers["x-orgate-call-id"], ORGATE_URL=gateway.base_url, ORGATE_TOKEN=token)
 
     assert "of notes through agent/helper: answered" in told.stdout
+
+
+def test_demo(tmp_path: Path) -> None:
+    """While only the demo runs its agents are meant: one that is made can be called at once, without a restart."""
+    home = {
+        "HOME": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    with started("demo", "--port", "0", **home):
+        made = orgate("agent", "new", "helper", "--model", "openai/gpt-4o", **home)
+        checked = orgate("agent", "check", **home)
+
+        def answer() -> str:
+            return orgate("chat", "-m", "agent/helper", "Hello", **home).stderr
+
+        assert (0, "(these are the demo's agents)\n") == (made.returncode, made.stderr)
+        assert "✓ agent/helper\n" == checked.stdout
+        assert comes_true(lambda: "openai/gpt-4o" in answer())
+    assert [] == list((tmp_path / "config").rglob("*.toml"))

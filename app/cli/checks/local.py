@@ -95,7 +95,7 @@ def check_agents(settings: Settings, models: list[Json]) -> Finding:
         told = "; ".join(f"{fault.file}: {' '.join(fault.problems)}" for fault in shelf.faults.values())
         return Finding("agents", BAD, told, "orgate agent check, and change what it names")
     if not shelf.agents:
-        return Finding("agents", SKIPPED, "there are none; orgate agent new makes one")
+        return Finding("agents", OK, "there are none; orgate agent new makes one")
     count = f"{len(shelf.agents)} in {agent_folder(settings).folder}"
     if shelf.doubts:
         told = "; ".join(f"agent/{id}: {' '.join(doubts)}" for id, doubts in shelf.doubts.items())

@@ -184,7 +184,7 @@ def _locked(value: Json) -> frozenset[str]:
 
 
 def _plain(value: Any, levels: int = _MAX_DEPTH) -> Json:
-    """The value, if it can be said in JSON; raises ValueError for dates, numbers that are none, and what is too deep."""
+    """The value, if it can be said in JSON; raises ValueError for dates, odd numbers, what is too deep."""
     if levels == 0:
         raise ValueError("is nested too deep")
     if isinstance(value, dict):
