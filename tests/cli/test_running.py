@@ -244,6 +244,7 @@ def test_doctor_of_a_healthy_gateway(served: Running, sandbox: Sandbox) -> None:
         "port",
         "ledger",
         "pauses",
+        "agents",
         "network",
         "models",
         "key at OpenRouter",
