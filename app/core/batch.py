@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.core import chain, chat, strict_json
+from app.core import chain, strict_json
 from app.core.errors import BadRequest, Json
+from app.core.styles import CHAT
 
 STYLES = ("/chat/completions", "/messages", "/responses", "/completions", "/embeddings")
 _MOUNTS = ("/v1", "/api/v1", "/api/openrouter")
@@ -136,7 +137,7 @@ def _checked(given: Json, path: str, model: str | None) -> dict[str, Json]:
     if body.get("stream"):
         raise BadRequest("a batch takes whole answers; leave stream out.")
     if path.endswith(STYLES[0]):
-        wish = chat.read(body)
+        wish = CHAT.read(body)
         chain.models_of(wish.model, wish.fallbacks)
     return body
 

@@ -11,6 +11,7 @@ from app.core.errors import Json
 from app.core.grants import Grant
 from app.core.meter import Usage
 from app.core.shapes import dump
+from app.core.styles import STYLES, Style
 from app.core.wishes import Wishes
 
 
@@ -44,6 +45,11 @@ class Call:
     def size(self) -> int:
         """The bytes that are sent, or those that came where they were more: a hold errs upwards."""
         return len(self.raw) if self.changed is None else max(len(self.raw), len(dump(self.changed)))
+
+    @property
+    def style(self) -> Style:
+        """The API style that the app speaks."""
+        return STYLES[self.endpoint]
 
     @property
     def app(self) -> str:

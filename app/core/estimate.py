@@ -10,6 +10,8 @@ from functools import lru_cache
 from app.core.catalogue import Model
 from app.core.errors import Json
 from app.core.money import NANO
+from app.core.styles import CHAT, Style
+from app.core.styles.fields import positive
 
 _MOST = Decimal(1000)
 """Dollars; no hold and no price is more."""
@@ -24,9 +26,6 @@ _SEARCHES = 5
 _SEARCH_PRICE = Decimal("0.02")
 """Dollars for a search with Exa, where the model has no price of its own for it."""
 
-_SOURCES = {"image_url": "url", "video_url": "url", "file": "file_data", "input_audio": "data"}
-"""The parts of a message that carry something else than text, and the member that holds it or its address."""
-
 
 @dataclass(frozen=True)
 class Estimate:
@@ -38,7 +37,7 @@ class Estimate:
     """False when the price is not known, and the amount the set sum."""
 
 
-def hold_of(entry: Model | None, body: dict[str, Json], size: int, *, unknown: int) -> Estimate:
+def hold_of(entry: Model | None, body: dict[str, Json], size: int, *, unknown: int, style: Style = CHAT) -> Estimate:
     """
     The most that an attempt may cost: no less than 0 and no more than $1000.
 
@@ -46,21 +45,26 @@ def hold_of(entry: Model | None, body: dict[str, Json], size: int, *, unknown: i
     in ":online"), `size` that of the body in bytes, `unknown` the nano-dollars for a model without a known price.
     """
     try:
-        terms = _terms_of(entry, body, size)
+        terms = _terms_of(entry, body, size, style)
         return Estimate(_nanos(terms.fixed + terms.per_token * terms.tokens), True)
     except _Unknown:
         return Estimate(unknown, False)
 
 
-def affordable_tokens(entry: Model | None, body: dict[str, Json], size: int, left: int) -> int | None:
+def affordable_tokens(
+    entry: Model | None, body: dict[str, Json], size: int, left: int, *, style: Style = CHAT
+) -> int | None:
     """
-    The max_tokens that `left` nano-dollars buy after the prompt, at most the model's own; None when nobody knows.
+    The max_tokens that `left` nano-dollars buy after the prompt, at most the model's own; None when nobody knows, or
+    when the style has no such thing.
 
     The arguments are those of `hold_of`; what the body itself has as max_tokens does not matter.
     """
     try:
-        terms = _terms_of(entry, body, size)
+        terms = _terms_of(entry, body, size, style)
     except _Unknown:
+        return None
+    if not style.limits:
         return None
     rest = Decimal(left) / NANO - terms.fixed
     if rest < 0:
@@ -97,36 +101,36 @@ class _Terms:
         return min(bounds, default=0)
 
 
-def _terms_of(entry: Model | None, body: dict[str, Json], size: int) -> _Terms:
+def _terms_of(entry: Model | None, body: dict[str, Json], size: int, style: Style) -> _Terms:
     pricing = entry.get("pricing") if entry is not None else None
     if entry is None or not isinstance(pricing, dict) or not {"prompt", "completion"} <= pricing.keys():
         raise _Unknown
-    context = _positive(entry.get("context_length"))
-    attachments, images, inline = _attached(body)
-    guess = -(-max(0, size - inline) // _BYTES_PER_TOKEN) + attachments * _TOKENS_PER_ATTACHMENT
+    context = positive(entry.get("context_length"))
+    attached = style.attached(body)
+    guess = -(-max(0, size - attached.inline) // _BYTES_PER_TOKEN) + attached.count * _TOKENS_PER_ATTACHMENT
     # A longer prompt is refused or shortened, so that it cannot be billed.
-    prompt_tokens = guess if context is None else min(guess, context)
+    prompt_tokens = guess if context is None else min(guess, context * style.prompts(body))
     prices = [pricing, *_overrides(pricing, prompt_tokens)]
     most = _ceiling(body)
     fixed = (
         _capped(_dearest(prices, "prompt"), most.get("prompt"), _MILLION) * prompt_tokens
         + _capped(_dearest(prices, "request"), most.get("request"))
-        + _capped(_dearest(prices, "image"), most.get("image")) * images
+        + _capped(_dearest(prices, "image"), most.get("image")) * attached.images
     )
     if _searches(body):
         fixed += _SEARCHES * (_dearest(prices, "web_search") if "web_search" in pricing else _SEARCH_PRICE)
     completion = _capped(_dearest(prices, "completion", *_outputs(body)), most.get("completion"), _MILLION)
     return _Terms(
         fixed=fixed,
-        per_token=completion * (_positive(body.get("n")) or 1),
+        per_token=completion * style.billed(body),
         limit=_limit(entry) or context,
-        asked=max(filter(None, map(_positive, map(body.get, ("max_completion_tokens", "max_tokens")))), default=None),
+        asked=max(filter(None, map(positive, map(body.get, style.limits))), default=None),
     )
 
 
 def _limit(entry: Model) -> int | None:
     top = entry.get("top_provider")
-    return _positive(top.get("max_completion_tokens")) if isinstance(top, dict) else None
+    return positive(top.get("max_completion_tokens")) if isinstance(top, dict) else None
 
 
 def _overrides(pricing: dict[str, Json], prompt_tokens: int) -> list[dict[str, Json]]:
@@ -135,7 +139,7 @@ def _overrides(pricing: dict[str, Json], prompt_tokens: int) -> list[dict[str, J
     return [
         override
         for override in (overrides if isinstance(overrides, list) else ())
-        if isinstance(override, dict) and (_positive(override.get("min_prompt_tokens")) or 0) <= prompt_tokens
+        if isinstance(override, dict) and (positive(override.get("min_prompt_tokens")) or 0) <= prompt_tokens
     ]
 
 
@@ -177,30 +181,6 @@ def _ceiling(body: dict[str, Json]) -> dict[str, Json]:
     return most if isinstance(most, dict) else {}
 
 
-def _attached(body: dict[str, Json]) -> tuple[int, int, int]:
-    """How many parts of the messages are no text, how many of them are images, and the bytes of those in the body."""
-    count = images = inline = 0
-    messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else ():
-            kind, source = _source(part)
-            if source:
-                count += 1
-                images += kind == "image_url"
-                inline += len(source) if kind == "input_audio" or source.startswith("data:") else 0
-    return count, images, inline
-
-
-def _source(part: Json) -> tuple[str, str]:
-    kind = part.get("type") if isinstance(part, dict) else None
-    if not isinstance(kind, str) or kind not in _SOURCES:
-        return "", ""
-    held = part.get(kind)
-    source = held.get(_SOURCES[kind]) if isinstance(held, dict) else held
-    return kind, source if isinstance(source, str) else ""
-
-
 def _searches(body: dict[str, Json]) -> bool:
     """Whether the web may be searched for this answer."""
     if body.get("web_search_options") is not None or str(body.get("model")).endswith(":online"):
@@ -213,10 +193,6 @@ def _searches(body: dict[str, Json]) -> bool:
         isinstance(tool, dict) and "web_search" in str(tool.get("type"))
         for tool in (tools if isinstance(tools, list) else ())
     )
-
-
-def _positive(value: Json) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _number(value: Json) -> Decimal | None:

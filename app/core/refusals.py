@@ -62,7 +62,9 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes, now: float) ->
         error = {"message": error}
     if not isinstance(error, dict):
         return _without_words(status, headers, now)
-    return from_error(status, error, headers, now)
+    # Messages has its metadata, Responses the error's name beside the error.
+    beside = {name: answer[name] for name in ("metadata", "error_type") if name in answer}
+    return from_error(status, {**beside, **error}, headers, now)
 
 
 def from_error(status: int, error: dict[str, Json], headers: Mapping[str, str], now: float) -> GatewayError:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.errors import BadRequest, Json
+from app.core.styles import CHAT, Style
 
 ROLES = ("system", "user", "assistant")
 """The document's own list; under `strict` nothing else passes."""
 
-KNOWN_ROLES = (*ROLES, "developer", "tool", "function")
+KNOWN_ROLES = CHAT.roles
 
 
 @dataclass(frozen=True)
@@ -36,26 +37,45 @@ class Sanitized:
         return f"dropped={self.dropped}; cut={self.cut}{stripped}"
 
 
-def sanitize(body: dict[str, Json], mode: str, max_chars: int) -> Sanitized:
-    """The body under one of the modes strict, check, off; raises BadRequest. `max_chars` counts per text."""
-    messages = body.get("messages")
-    if mode == "off" or not isinstance(messages, list):
+def sanitize(body: dict[str, Json], mode: str, max_chars: int, style: Style = CHAT) -> Sanitized:
+    """
+    The body under one of the modes strict, check, off; raises BadRequest. `max_chars` counts per text.
+
+    Styles without messages pass as they are. Items of Responses that are no messages (a tool's result) have no role.
+    """
+    if mode == "off" or style.talk is None or not style.roles:
         return Sanitized(body)
-    if mode == "check":
+    messages = body.get(style.talk)
+    if mode == "strict":
+        return _strictly(body, style, max_chars)
+    if isinstance(messages, list):
         for position, message in enumerate(messages):
-            if message["role"] not in KNOWN_ROLES:
+            role = message.get("role")
+            if role is not None and role not in style.roles:
                 raise BadRequest(
-                    f"There is no role {message['role'][:40]!r}; use one of {', '.join(KNOWN_ROLES)}.",
-                    param=f"messages[{position}].role",
+                    f"There is no role {str(role)[:40]!r}; use one of {', '.join(style.roles)}.",
+                    param=f"{style.talk}[{position}].role",
                 )
-        return Sanitized(body)
-    return _strictly(body, messages, max_chars)
+    return Sanitized(body)
 
 
-def _strictly(body: dict[str, Json], messages: list[dict[str, Json]], max_chars: int) -> Sanitized:
-    kept = [message for message in messages if message["role"] in ROLES]
+def _strictly(body: dict[str, Json], style: Style, max_chars: int) -> Sanitized:
+    """Messages first, then what stands in a field of its own: the system text, or an input without roles."""
+    assert style.talk is not None
+    messages = body.get(style.talk)
+    done = _only_known(body, style.talk, messages, max_chars) if isinstance(messages, list) else Sanitized(body)
+    short, cuts = {}, 0
+    for name in (style.preamble, style.talk):
+        if name is not None and name in body and (name != style.talk or isinstance(messages, str)):
+            short[name], cut = _shorten(body[name], max_chars)
+            cuts += cut
+    return replace(done, body={**done.body, **short}, cut=done.cut + cuts) if cuts else done
+
+
+def _only_known(body: dict[str, Json], talk: str, messages: list[dict[str, Json]], max_chars: int) -> Sanitized:
+    kept = [message for message in messages if message.get("role") in ROLES]
     if not kept:
-        raise BadRequest(f"No message is left: only the roles {', '.join(ROLES)} pass here.", param="messages")
+        raise BadRequest(f"No message is left: only the roles {', '.join(ROLES)} pass here.", param=talk)
     cut = 0
     clean = []
     for message in kept:
@@ -63,7 +83,7 @@ def _strictly(body: dict[str, Json], messages: list[dict[str, Json]], max_chars:
         cut += cuts
         clean.append({"role": message["role"], **({"content": content} if "content" in message else {})})
     stripped = sum(bool(message.keys() - {"role", "content"}) for message in kept)
-    return Sanitized({**body, "messages": clean}, len(messages) - len(kept), cut, stripped)
+    return Sanitized({**body, talk: clean}, len(messages) - len(kept), cut, stripped)
 
 
 def _shorten(content: Json, max_chars: int) -> tuple[Json, int]:

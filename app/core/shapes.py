@@ -1,4 +1,4 @@
-"""How errors look on the wire."""
+"""JSON as it goes out, and the error object of the OpenAI family of styles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 from decimal import Decimal
 
 from app.core.errors import GatewayError, Json
-from app.core.meter import Reading
 from app.core.redact import redact
 
 
@@ -43,38 +42,6 @@ def _redacted(value: Json) -> Json:
     if isinstance(value, dict):
         return {name: _redacted(inner) for name, inner in value.items()}
     return [_redacted(inner) for inner in value] if isinstance(value, list) else value
-
-
-def error_event(error: GatewayError, reading: Reading, created: int) -> bytes:
-    """The event that ends a broken chat stream (OpenRouter docs, Streaming): no [DONE] follows it."""
-    event = {
-        "id": reading.generation_id or "",
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": reading.model or "",
-        "error": error_object(error, numeric_code=True),
-        "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}],
-    }
-    return b"data: " + dump(event) + b"\n\n"
-
-
-def as_stream(answer: dict[str, Json]) -> bytes:
-    """A plain chat answer as the stream that would have said the same."""
-    shared: dict[str, Json] = {name: answer.get(name) for name in ("id", "created", "model", "provider")}
-    shared["object"] = "chat.completion.chunk"
-    choices = answer["choices"] if isinstance(answer.get("choices"), list) else []
-    said: list[Json] = []
-    ended: list[Json] = []
-    for position, choice in enumerate(each for each in choices if isinstance(each, dict)):
-        message = dict(choice["message"]) if isinstance(choice.get("message"), dict) else {}
-        calls = message.get("tool_calls")
-        if isinstance(calls, list):
-            message["tool_calls"] = [{"index": at, **call} for at, call in enumerate(calls) if isinstance(call, dict)]
-        said.append({"index": position, "delta": message, "finish_reason": None})
-        ended.append({"index": position, "delta": {}, "finish_reason": choice.get("finish_reason") or "stop"})
-    last = {**shared, "choices": ended, **({"usage": answer["usage"]} if answer.get("usage") else {})}
-    events = [dump({**shared, "choices": said}), dump(last), b"[DONE]"]
-    return b"".join(b"data: " + event + b"\n\n" for event in events)
 
 
 def dump(value: Json) -> bytes:

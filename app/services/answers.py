@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from app.core import verdict
 from app.core.attempts import Cause
 from app.core.errors import GatewayError, Json, UpstreamFailed
-from app.core.meter import BrokenEvent, Reading, StreamMeter, parse, read_plain
+from app.core.meter import BrokenEvent, Reading, StreamMeter, parse
 from app.core.ports import Answer, Attempt, Clock
 from app.core.refusals import from_error, refusal, status_of
-from app.core.shapes import as_stream
 from app.core.sse import head, split
 from app.services.run import Run
 
 _MOST_KEPT = 64 * 2**20
 _UNBILLED_BEFORE_CONTENT = (Cause.BUSY, Cause.BROKEN, Cause.UNSENT, Cause.MODEL)
 _LAST_WORDS_S = 2.0
-"""So long the usage and [DONE] may take after the finish_reason."""
+"""So long the usage and the last word may take after the finish_reason."""
 
 
 @dataclass(frozen=True)
@@ -112,17 +111,17 @@ class Reader:
     def _plain(self, run: Run, answer: Answer) -> Plain:
         body = answer.read()
         generation_id = run.reading.generation_id
-        decoded, run.reading = read_plain(body)
+        decoded, run.reading = run.call.style.read_plain(body)
         run.reading.generation_id = generation_id or run.reading.generation_id
         if decoded is None:
             raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", "OpenRouter's answer is not JSON.", run))
         self._refuse_errors(run, answer, decoded)
-        choices = decoded.get("choices")
-        if not isinstance(choices, list):
-            error = _no_answer("upstream_protocol_error", "OpenRouter's answer has no list of choices.", run)
+        said = run.call.style.said(decoded)
+        if said is None:
+            error = _no_answer("upstream_protocol_error", "OpenRouter's answer is none of this API style.", run)
             raise Failure(Cause.LOST, error)
-        if not choices:
-            raise Failure(Cause.EMPTY, _no_answer("empty_answer", "The model gave no answer: no choices.", run))
+        if not said and not run.call.style.may_say_nothing:
+            raise Failure(Cause.EMPTY, _no_answer("empty_answer", "The model gave no answer.", run))
         if run.call.plan.is_chain and not run.reading.has_content:
             raise Failure(Cause.EMPTY, _no_answer("empty_answer", "The model's answer is empty.", run))
         return Plain(body)
@@ -131,7 +130,7 @@ class Reader:
         kind = answer.headers.get("Content-Type", "")
         if not kind.startswith("text/event-stream"):
             return self._unstreamed(run, answer, kind)
-        meter = StreamMeter(_choices(run))
+        meter = run.call.style.meter(run.call.body)
         meter.reading.generation_id = run.reading.generation_id
         run.reading = meter.reading
         opened = Opened(answer, meter, b"", b"")
@@ -188,15 +187,16 @@ class Reader:
     def _unstreamed(self, run: Run, answer: Answer, kind: str) -> Opened:
         """A stream was asked for and one JSON answer came: it is given as the stream it should have been."""
         generation_id = run.reading.generation_id
-        decoded, run.reading = read_plain(answer.read())
+        style = run.call.style
+        decoded, run.reading = style.read_plain(answer.read())
         run.reading.generation_id = generation_id or run.reading.generation_id
         if decoded is not None:
             self._refuse_errors(run, answer, decoded)
-        if decoded is None or not decoded.get("choices"):
+        stream = style.as_stream(decoded) if decoded is not None and style.said(decoded) else None
+        if stream is None:
             message = f"OpenRouter was asked for a stream and sent {kind.partition(';')[0] or 'something else'}."
             raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", message, run))
-        meter = StreamMeter()
-        stream = as_stream(decoded)
+        meter = style.meter({})
         meter.feed(stream)
         meter.reading.generation_id = run.reading.generation_id
         run.reading = meter.reading
@@ -210,13 +210,14 @@ class Reader:
         if reading.error is None:
             return
         status, error = stated(run, answer, self._clock.now())
-        if decoded.get("choices"):
-            error.metadata = {**(error.metadata or {}), "partial": decoded["choices"]}
+        said = run.call.style.said(decoded)
+        if said:
+            error.metadata = {**(error.metadata or {}), "partial": said}
         cause = verdict.of_refusal(status, error, worded=True)
         if cause in (Cause.REQUEST, Cause.KEY):
             # OpenRouter had taken the request and our key: it is what this model's provider says.
             cause = Cause.MODEL
-        if (decoded.get("choices") or reading.has_content) and cause in _UNBILLED_BEFORE_CONTENT:
+        if (said or reading.has_content) and cause in _UNBILLED_BEFORE_CONTENT:
             # Something was made, and so may be billed.
             cause = Cause.LOST
         raise Failure(cause, error)
@@ -273,11 +274,6 @@ def _expect_more(run: Run, reading: Reading) -> None:
     """Start the clock for what follows; last words follow at once."""
     _, over = _state(reading)
     run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
-
-
-def _choices(run: Run) -> int:
-    wanted = run.call.body.get("n")
-    return wanted if isinstance(wanted, int) and wanted > 1 else 1
 
 
 def _first_content_s(run: Run) -> float:

@@ -65,7 +65,7 @@ class Holds:
             self._may_begin.set()
         entry = self._models.entry_of(model)
         body = {**call.body, "model": model}
-        guess = estimate.hold_of(entry, body, call.size, unknown=self._unknown_hold)
+        guess = estimate.hold_of(entry, body, call.size, unknown=self._unknown_hold, style=call.style)
         hold = Hold(
             attempt_id=f"{call.id}:{number}",
             call_id=call.id,
@@ -83,7 +83,8 @@ class Holds:
         try:
             self._ledger.reserve(hold, [Budget(period, limit) for period, limit in call.grant.budgets.items()])
         except BudgetExceeded as error:
-            self._explain(error, hold, estimate.affordable_tokens(entry, body, call.size, _left(error)))
+            affordable = estimate.affordable_tokens(entry, body, call.size, _left(error), style=call.style)
+            self._explain(error, hold, affordable)
             if not (call.wishes.clamp and affordable_of(error)):
                 self._tell_owner(call.app, error.details or {})
             raise

@@ -6,18 +6,23 @@ import gzip
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
-from app.core import catalogue
+from app.core import catalogue, claude
 from app.core.agents.shelf import NO_AGENTS, Shelf
 from app.core.agents.views import entry
 from app.core.catalogue import Model, Query
-from app.core.errors import UpstreamFailed
+from app.core.errors import GatewayError, UpstreamFailed
 from app.core.ports import Cache, Clock, Events, Upstream
 from app.core.refusals import refusal
 from app.core.shapes import dump
 from app.services.kept import Dated, Kept
+
+_ALL = "/models"
+_KNOW_S = 3.0
+"""So long a call waits for a catalogue that has not come yet."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +66,19 @@ class Models:
         only: tuple[str, ...],
     ) -> None:
         self._upstream = upstream
+        self._cache = cache
         self._clock = clock
+        self._events = events
+        self._ttl_ms = ttl_ms
         self._only = only
+        self._claudes: dict[claude.Key, str] = {}
+        self._others: dict[str, Kept] = {}
+        self._other_entries: dict[str, tuple[float, dict[str, Model]]] = {}
         self._lock = threading.Lock()
         self._decoded: tuple[float, list[Model]] | None = None
         self._entries: dict[str, Model] = {}
         self._listings: dict[tuple[Query, int], Listing] = {}
-        self.kept = Kept(lambda: "models", self._fetch, ttl_ms=ttl_ms, cache=cache, clock=clock, events=events)
+        self.kept = self._kept("models", _ALL)
 
     def get(self, query: Query, *, agents: Shelf = NO_AGENTS, force: bool = False, max_wait_s: float = 90.0) -> Shown:
         """The models that match, as upstream describes them, and agents; raises GatewayError if never loaded."""
@@ -86,17 +97,60 @@ class Models:
     def entry_of(self, model: str) -> Model | None:
         """The catalogue's entry, by the catalogue at hand, without asking anybody; None when not known."""
         value = self.kept.peek()
-        if value is None:
-            return None
-        with self._lock:
-            self._decode(value)
-            entries = self._entries
-        return catalogue.entry_in(entries, model)
+        entries: dict[str, Model] = {}
+        if value is not None:
+            with self._lock:
+                self._decode(value)
+                entries = self._entries
+        return catalogue.entry_in(entries, model) or self._entry_elsewhere(model)
 
     def as_of(self) -> float | None:
         """When the catalogue at hand was asked for, in seconds since 1970; None when there is none."""
         value = self.kept.peek()
         return None if value is None else value.fetched_at
+
+    def named(self, model: str) -> str:
+        """The catalogue's id for a short one of Claude's; any other, and one that the catalogue lacks, as it is."""
+        if not claude.is_short(model):
+            return model
+        with suppress(GatewayError):
+            value = self.kept.get(max_wait_s=_KNOW_S)
+            with self._lock:
+                self._decode(value)
+                return self._claudes.get(claude.key_of(model), model)
+        return model
+
+    def know(self, path: str) -> None:
+        """Have a catalogue beside the usual one at hand for `entry_of`, as far as OpenRouter gives it at once."""
+        if path == _ALL:
+            return
+        with self._lock:
+            kept = self._others.setdefault(path, self._kept(f"models:{path}", path))
+        with suppress(GatewayError):
+            kept.get(max_wait_s=_KNOW_S)
+
+    def _entry_elsewhere(self, model: str) -> Model | None:
+        with self._lock:
+            for path, kept in self._others.items():
+                value = kept.peek()
+                if value is None:
+                    continue
+                if self._other_entries.get(path, (None,))[0] != value.fetched_at:
+                    self._other_entries[path] = (value.fetched_at, catalogue.by_name(json.loads(value.body)["data"]))
+                found = self._other_entries[path][1].get(model)
+                if found is not None:
+                    return found
+        return None
+
+    def _kept(self, name: str, path: str) -> Kept:
+        return Kept(
+            lambda: name,
+            lambda: self._fetch(path),
+            ttl_ms=self._ttl_ms,
+            cache=self._cache,
+            clock=self._clock,
+            events=self._events,
+        )
 
     def context_of(self, model: str) -> int | None:
         """How many tokens a model takes; None when not known, as with `entry_of`."""
@@ -109,6 +163,7 @@ class Models:
             models = json.loads(value.body)["data"]
             self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
             self._entries = catalogue.by_name(models)
+            self._claudes = claude.by_key(model["id"] for model in models)
             self._listings.clear()
         return self._decoded[1]
 
@@ -121,9 +176,9 @@ class Models:
         envelope = {"data": chosen, "total_count": len(chosen), "links": {"next": None}}
         return Listing(dump(envelope), len(chosen))
 
-    def _fetch(self) -> bytes:
+    def _fetch(self, path: str) -> bytes:
         # The catalogue is public: the key stays at home.
-        status, body = self._upstream.get("/models", key=None)
+        status, body = self._upstream.get(path, key=None)
         if status != 200:
             raise refusal(status, {}, body, self._clock.now())
         try:
@@ -132,5 +187,5 @@ class Models:
         except (ValueError, TypeError, KeyError, RecursionError):
             whole = False
         if not whole:
-            raise UpstreamFailed("OpenRouter's /models is no list of models.", code="upstream_protocol_error")
+            raise UpstreamFailed(f"OpenRouter's {path} is no list of models.", code="upstream_protocol_error")
         return body

@@ -168,8 +168,7 @@ def _within(call: Call, max_tokens: int | None) -> Call:
     """The call with no more than so many tokens of an answer."""
     if max_tokens is None:
         return call
-    name = "max_completion_tokens" if "max_completion_tokens" in call.body else "max_tokens"
-    body = {**call.body, name: max_tokens}
+    body = call.style.within(call.body, max_tokens)
     return replace(call, body=body, changed=body)
 
 

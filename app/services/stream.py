@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Iterator
 from app.core.errors import GatewayError, Left
 from app.core.meter import parse
 from app.core.ports import Clock
-from app.core.shapes import error_event
 from app.core.sse import SseDecoder
 from app.services.answers import Opened, broken_off, more, stated
 from app.services.pursuit import Pursuit
@@ -17,7 +16,6 @@ from app.services.run import Run
 
 _KEEP_ALIVE_S = 5.0
 _KEEP_ALIVE = b": orgate is waiting for the model\n\n"
-_DONE = b"data: [DONE]\n\n"
 _DONE_LINE = re.compile(rb"(?:\A|(?<=[\r\n]))data: ?\[DONE\]")
 
 
@@ -61,8 +59,9 @@ class Stream:
     """
     The events of a streamed answer as they come, each whole; closing it ends the call in every case.
 
-    Before the first content comes the app hears comments. A cut answer ends with an error event and without [DONE].
-    One that said its finish_reason but not [DONE] is whole, and gets the [DONE] that clients wait for.
+    Before the first content comes the app hears comments. A cut answer ends with an error event of its API style and
+    without that style's closing event or [DONE]. One that said how it finished but not [DONE] is whole, and gets the
+    [DONE] that clients wait for.
     """
 
     def __init__(
@@ -71,6 +70,7 @@ class Stream:
         self._clock = clock
         self._ended = ended
         self._run = run
+        self._style = run.call.style
         self._search = search
         self._found = found
         self._events = self._relayed()
@@ -106,8 +106,8 @@ class Stream:
                 return
             if not reading.whole:
                 raise broken_off(self._run)
-            if not reading.done:
-                yield _DONE
+            if not reading.done and self._style.end_mark:
+                yield self._style.end_mark
             self._end(200, "answered")
         except GatewayError as error:
             yield from self._broken(self._run.seen(error))
@@ -120,7 +120,7 @@ class Stream:
                 if reading.error is None:
                     yield events
                     continue
-                told = told or _tells_error(events)
+                told = told or self._tells_error(events)
                 last_words = events if told else _DONE_LINE.split(events)[0]
                 if last_words:
                     yield last_words
@@ -130,18 +130,18 @@ class Stream:
         if reading.error is not None and not told:
             # It stood inside a choice, where SDKs do not look: they would take the answer for a whole one.
             now = self._clock.now()
-            yield error_event(stated(self._run, found.answer, now)[1], reading, int(now))
+            yield self._style.error_event(stated(self._run, found.answer, now)[1], reading, int(now))
 
     def _broken(self, error: GatewayError) -> Iterator[bytes]:
         reading = self._run.reading
         if self._is_whole:
             # Everything was said; only the connection's own end is missing.
             self._end(200, "answered")
-            if not reading.done:
-                yield _DONE
+            if not reading.done and self._style.end_mark:
+                yield self._style.end_mark
             return
         self._end(*((499, "left") if isinstance(error, Left) else (200, error.code)))
-        yield error_event(error, reading, int(self._clock.now()))
+        yield self._style.error_event(error, reading, int(self._clock.now()))
 
     @property
     def _is_whole(self) -> bool:
@@ -152,6 +152,6 @@ class Stream:
         self._run.relax()
         self._ended(self._run, status, outcome)
 
-
-def _tells_error(events: bytes) -> bool:
-    return any(isinstance(event := parse(data), dict) and event.get("error") for data in SseDecoder().feed(events))
+    def _tells_error(self, events: bytes) -> bool:
+        told = map(parse, SseDecoder().feed(events))
+        return any(isinstance(event, dict) and self._style.tells_error(event) for event in told)

@@ -11,6 +11,11 @@ from app.web.state import services
 OPEN = ""
 SCOPE_OF = {
     "proxy.chat_completions": "chat",
+    "proxy.messages": "chat",
+    "proxy.count_tokens": "chat",
+    "proxy.responses": "chat",
+    "proxy.completions": "chat",
+    "proxy.embeddings": "chat",
     "credits.credits": "credits",
     "models.models": "models",
     "agents.agents": "models",

@@ -6,8 +6,9 @@ import flask
 from werkzeug import exceptions
 
 from app.core.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, TooLarge
-from app.core.shapes import dump, error_object
-from app.web.state import services
+from app.core.shapes import dump
+from app.core.styles import style_of
+from app.web.state import services, visit
 
 _NUMERIC_CODES = "/api/v1/"
 """Programs written for OpenRouter's own address read the error's code as the HTTP status."""
@@ -21,9 +22,11 @@ def install(app: flask.Flask) -> None:
 
 
 def answer(error: GatewayError) -> flask.Response:
-    """The error in the shape of the address that was called."""
-    shape = error_object(error, numeric_code=flask.request.path.startswith(_NUMERIC_CODES))
-    response = flask.Response(dump({"error": shape}), error.status, content_type="application/json")
+    """The error in the shape of the address that was called: its API style, and what its programs read."""
+    path = flask.request.path
+    numeric = path.startswith(_NUMERIC_CODES)
+    shape = style_of(path).error_body(error, numeric_code=numeric, call_id=visit().id)
+    response = flask.Response(dump(shape), error.status, content_type="application/json")
     response.headers["x-should-retry"] = "true" if error.should_retry else "false"
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)

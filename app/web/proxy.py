@@ -1,16 +1,18 @@
-"""Calls: POST /chat/completions."""
+"""Calls: the POSTs that models answer, in every API style."""
 
 from __future__ import annotations
 
 import flask
 
-from app.core import chain, chat, idempotency, policy, preferences, sanitize, wishes
+from app.core import chain, idempotency, policy, preferences, sanitize, tokens, wishes
 from app.core.calls import Call
 from app.core.errors import Json
 from app.core.grants import Grant
+from app.core.shapes import dump
+from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Style
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
-from app.web import agents
+from app.web import agents, quotas
 from app.web.peer import peer_of
 from app.web.state import app_of, services, settings, visit
 
@@ -22,26 +24,67 @@ _PASSED_PREFIX = "x-openrouter-"
 
 @bp.post("/chat/completions")
 def chat_completions() -> flask.Response:
-    """The answer to a chat, whole or as events, from the first model of the app's chain that gives one."""
+    """The answer to a chat."""
+    return _answered(CHAT)
+
+
+@bp.post("/messages")
+def messages() -> flask.Response:
+    """The answer to Anthropic's Messages."""
+    return _answered(MESSAGES)
+
+
+@bp.post("/responses")
+def responses() -> flask.Response:
+    """The answer to OpenAI's Responses."""
+    return _answered(RESPONSES)
+
+
+@bp.post("/completions")
+def completions() -> flask.Response:
+    """The continuation of a prompt."""
+    return _answered(COMPLETIONS)
+
+
+@bp.post("/embeddings")
+def embeddings() -> flask.Response:
+    """Vectors."""
+    return _answered(EMBEDDINGS)
+
+
+@bp.post("/messages/count_tokens")
+def count_tokens() -> flask.Response:
+    """How many tokens such messages have, by a guess of our own: OpenRouter does not count them."""
+    quotas.take("models")
+    MESSAGES.read(visit().body)
+    response = flask.Response(dump({"input_tokens": tokens.of_messages(visit().body)}), content_type="application/json")
+    response.headers["x-orgate-estimated"] = "true"
+    return response
+
+
+def _answered(style: Style) -> flask.Response:
+    """The answer, whole or as events, from the first model of the app's chain that gives one."""
     here, grant = visit(), app_of()
-    wish = chat.read(here.body)
-    checked = sanitize.sanitize(here.body, settings().sanitize, settings().max_message_chars)
+    wish = style.read(here.body)
+    checked = sanitize.sanitize(here.body, settings().sanitize, settings().max_message_chars, style)
     wanted = _wishes()
-    preset = agents.preset_of("/chat/completions", checked.body, wish.model, wish.fallbacks)
-    models = chain.models_of(preset.model, preset.fallbacks)
+    preset = agents.preset_of(style.endpoint, checked.body, wish.model, wish.fallbacks)
+    asked = chain.models_of(preset.model, preset.fallbacks)
+    models = tuple(dict.fromkeys(map(services().models.named, asked)))
     policy.check_models(grant, models, *preset.lends)
-    changed = _changed(preset.body, grant)
+    services().models.know(style.catalogue)
+    changed = _changed(preset.body, grant, style, renamed=models != asked)
     plan = chain.Plan(
         models=policy.under_ceiling(grant, models, services().models.entry_of),
         retry_ambiguous=wanted.retry_ambiguous,
         past_policy=wanted.past_policy,
-        clamp=wanted.clamp,
+        clamp=wanted.clamp and bool(style.limits),
         context_of=services().models.context_of,
     )
     call = Call(
         id=here.id,
         grant=grant,
-        endpoint="/chat/completions",
+        endpoint=style.endpoint,
         plan=plan,
         stream=wish.stream,
         raw=here.raw,
@@ -65,12 +108,13 @@ def _wishes() -> Wishes:
     return wishes.read({**app_of().wishes, **called})
 
 
-def _changed(body: dict[str, Json], grant: Grant) -> dict[str, Json] | None:
+def _changed(body: dict[str, Json], grant: Grant, style: Style, *, renamed: bool) -> dict[str, Json] | None:
     """The body without what the gateway does itself and in OpenRouter's spelling; None when it can go as it came."""
     preferred = _preferred(body.get("provider"), grant)
-    if preferred is None and body is visit().body and not ({"models", "route"} & body.keys()):
+    is_untouched = body is visit().body and not renamed and not body.keys() & set(style.chain_fields)
+    if preferred is None and is_untouched:
         return None
-    changed = {name: value for name, value in body.items() if name not in ("models", "route")}
+    changed = {name: value for name, value in body.items() if name not in style.chain_fields}
     return changed if preferred is None else {**changed, "provider": preferred}
 
 

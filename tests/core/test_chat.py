@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.chat import ChatWish, read
 from app.core.errors import BadRequest
+from app.core.styles import CHAT
+from app.core.styles.base import Wish
 from tests.core.quick import quick
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -23,24 +24,22 @@ def body(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fields", "wish"),
     [
-        pytest.param({}, ChatWish("a/b", (), False), id="the least"),
-        pytest.param({"stream": True}, ChatWish("a/b", (), True), id="stream"),
-        pytest.param({"stream": False}, ChatWish("a/b", (), False), id="no stream"),
-        pytest.param({"stream": None}, ChatWish("a/b", (), False), id="stream null"),
-        pytest.param({"models": ["c/d", "e/f"]}, ChatWish("a/b", ("c/d", "e/f"), False), id="fallbacks"),
-        pytest.param({"models": []}, ChatWish("a/b", (), False), id="no fallbacks"),
-        pytest.param({"models": None}, ChatWish("a/b", (), False), id="fallbacks null"),
-        pytest.param({"messages": ABSENT, "prompt": "Hi"}, ChatWish("a/b", (), False), id="prompt"),
-        pytest.param({"messages": [{"role": "user"}]}, ChatWish("a/b", (), False), id="no content"),
-        pytest.param({"messages": [{"role": "wizard"}]}, ChatWish("a/b", (), False), id="role is sanitize's to judge"),
-        pytest.param(
-            {"max_tokens": -1, "n": "x", "new_field": {}}, ChatWish("a/b", (), False), id="OpenRouter's to judge"
-        ),
+        pytest.param({}, Wish("a/b", (), False), id="the least"),
+        pytest.param({"stream": True}, Wish("a/b", (), True), id="stream"),
+        pytest.param({"stream": False}, Wish("a/b", (), False), id="no stream"),
+        pytest.param({"stream": None}, Wish("a/b", (), False), id="stream null"),
+        pytest.param({"models": ["c/d", "e/f"]}, Wish("a/b", ("c/d", "e/f"), False), id="fallbacks"),
+        pytest.param({"models": []}, Wish("a/b", (), False), id="no fallbacks"),
+        pytest.param({"models": None}, Wish("a/b", (), False), id="fallbacks null"),
+        pytest.param({"messages": ABSENT, "prompt": "Hi"}, Wish("a/b", (), False), id="prompt"),
+        pytest.param({"messages": [{"role": "user"}]}, Wish("a/b", (), False), id="no content"),
+        pytest.param({"messages": [{"role": "wizard"}]}, Wish("a/b", (), False), id="role is sanitize's to judge"),
+        pytest.param({"max_tokens": -1, "n": "x", "new_field": {}}, Wish("a/b", (), False), id="OpenRouter's to judge"),
     ],
 )
-def test_read(fields: dict[str, Any], wish: ChatWish) -> None:
+def test_read(fields: dict[str, Any], wish: Wish) -> None:
     """From a body that can be sent the gateway learns model, fallbacks and whether to stream."""
-    assert wish == read(body(**fields))
+    assert wish == CHAT.read(body(**fields))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,7 @@ def test_read(fields: dict[str, Any], wish: ChatWish) -> None:
 def test_refused(fields: dict[str, Any], param: str) -> None:
     """A body that could not be answered is refused before money is spent on it, naming the field."""
     with pytest.raises(BadRequest) as refused:
-        read(body(**fields))
+        CHAT.read(body(**fields))
 
     assert param == refused.value.param
     assert "invalid_request" == refused.value.code
@@ -86,7 +85,7 @@ def test_refused(fields: dict[str, Any], param: str) -> None:
 def test_missing_model_says_what_to_do() -> None:
     """Who names no model is told where to find one."""
     with pytest.raises(BadRequest, match=r"openrouter/auto.*orgate models"):
-        read(body(model=ABSENT))
+        CHAT.read(body(model=ABSENT))
 
 
 anything = st.recursive(
@@ -101,7 +100,7 @@ names = st.sampled_from(["model", "models", "messages", "stream", "prompt"])
 def test_anything(wanted: dict[str, Any]) -> None:
     """Whatever JSON object an app sends, it is understood or refused by naming one of its fields."""
     try:
-        named: str | None = read(wanted) and "model"
+        named: str | None = CHAT.read(wanted) and "model"
     except BadRequest as error:
         named = error.param
 

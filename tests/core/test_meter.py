@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.core.meter import BrokenEvent, Reading, StreamMeter, Usage, parse, read_plain, usage_of
+from app.core.meter import BrokenEvent, Reading, Usage, parse
+from app.core.styles import CHAT
+from app.core.styles.usage import usage_of
 from tests.core.quick import cut, cuts, quick
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -91,7 +93,7 @@ def recorded(name: str) -> bytes:
 
 def meter(*chunks: bytes) -> Reading:
     """What a meter reads from these chunks."""
-    meter = StreamMeter()
+    meter = CHAT.meter({})
     for chunk in chunks:
         meter.feed(chunk)
     return meter.reading
@@ -174,8 +176,8 @@ def test_recorded_plain_answer(name: str, reading: Reading) -> None:
     """A recorded plain answer is read the same way, also after the white space sent while the model worked."""
     body = (SAMPLES / f"{name}.body.json.txt").read_bytes()
 
-    assert (json.loads(body, parse_float=Decimal), reading) == read_plain(body)
-    assert reading == read_plain(b"\n         \n" + body)[1]
+    assert (json.loads(body, parse_float=Decimal), reading) == CHAT.read_plain(body)
+    assert reading == CHAT.read_plain(b"\n         \n" + body)[1]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_recorded_plain_answer(name: str, reading: Reading) -> None:
 )
 def test_plain_answer_that_is_none(body: bytes) -> None:
     """A body that is no JSON object says nothing."""
-    assert (None, Reading()) == read_plain(body)
+    assert (None, Reading()) == CHAT.read_plain(body)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +242,7 @@ def test_error(event: dict[str, Any], error: object) -> None:
     text = json.dumps(event).encode()
 
     assert error == meter(FIRST, b"data: " + text + b"\n\n").error
-    assert error == read_plain(text)[1].error
+    assert error == CHAT.read_plain(text)[1].error
 
 
 @pytest.mark.parametrize(
@@ -333,7 +335,7 @@ def test_cost_that_is_no_number(cost: str) -> None:
 
 def test_long_names() -> None:
     """Names are kept up to 256 characters, so that a broken answer cannot fill the log."""
-    reading = read_plain(json.dumps(dict.fromkeys(("id", "model", "provider"), "x" * 1000)).encode())[1]
+    reading = CHAT.read_plain(json.dumps(dict.fromkeys(("id", "model", "provider"), "x" * 1000)).encode())[1]
 
     assert ["x" * 256] * 3 == [reading.generation_id, reading.model, reading.provider]
 
@@ -373,7 +375,7 @@ def test_after_done(rest: bytes) -> None:
 )
 def test_endless_event(piece: bytes) -> None:
     """An event that does not end within 8 MiB is refused before it fills the memory."""
-    meter = StreamMeter()
+    meter = CHAT.meter({})
     meter.feed(b"data: " + piece * 7)
 
     with pytest.raises(BrokenEvent, match="8 MiB"):
@@ -446,7 +448,7 @@ def test_has_content(place: str, said: object, has_content: bool) -> None:
     event = json.dumps({"choices": [{"index": 0, place: said}]}).encode()
 
     assert has_content == meter(b"data: " + event + b"\n\n").has_content
-    assert has_content == read_plain(event)[1].has_content
+    assert has_content == CHAT.read_plain(event)[1].has_content
 
 
 def test_content_stays() -> None:

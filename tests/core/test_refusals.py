@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from app.core import errors
 from app.core.errors import GatewayError
-from app.core.meter import StreamMeter, read_plain
 from app.core.refusals import from_error, refusal, retry_after_s, status_of
 from app.core.shapes import dump, error_object
+from app.core.styles import CHAT
 from tests.core.quick import quick
 
 DATA = Path(__file__).parents[1] / "data"
@@ -355,7 +355,7 @@ def test_status_of_default() -> None:
 def test_error_inside_a_plain_answer() -> None:
     """The documented error inside a 200 becomes the error of its code, with OpenRouter's name for it."""
     status, said = recorded("non-stream error inside the body")
-    error = read_plain(said)[1].error
+    error = CHAT.read_plain(said)[1].error
 
     assert (200, 502) == (status, status_of(error))
     assert (errors.UpstreamFailed, 502, "provider_unavailable", None, False) == told(from_error(502, error, {}, NOW))
@@ -363,7 +363,7 @@ def test_error_inside_a_plain_answer() -> None:
 
 def test_error_inside_a_stream() -> None:
     """The documented error event of a stream becomes the error of its code."""
-    meter = StreamMeter()
+    meter = CHAT.meter({})
     meter.feed(RECORDED["mid-stream error chunk (documented)"]["sse"].encode() + b"\n\n")
     error = meter.reading.error
 

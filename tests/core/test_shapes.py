@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import BadRequest, GatewayError, RateLimited, UpstreamFailed
-from app.core.meter import Reading, StreamMeter, read_plain
-from app.core.shapes import as_stream, dump, error_event, error_object
+from app.core.meter import Reading
+from app.core.shapes import dump, error_object
 from app.core.sse import SseDecoder
+from app.core.styles import CHAT
 from tests.core.quick import quick
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
@@ -72,7 +73,7 @@ def test_numeric_code(metadata: dict[str, Any] | None, shown: dict[str, Any]) ->
 
 def test_error_event() -> None:
     """A broken stream ends with one chunk that names the answer, its model and the error."""
-    event = error_event(UpstreamFailed("Cut."), Reading("gen-1", "a/b", "P"), 1_790_000_000)
+    event = CHAT.error_event(UpstreamFailed("Cut."), Reading("gen-1", "a/b", "P"), 1_790_000_000)
     data = json.loads(event.removeprefix(b"data: "))
 
     assert event.startswith(b"data: {")
@@ -89,7 +90,7 @@ def test_error_event() -> None:
 
 def test_error_event_of_an_unknown_answer() -> None:
     """A stream that broke before its first word ends with a chunk of the same shape."""
-    data = json.loads(error_event(UpstreamFailed("Cut."), Reading(), 5).removeprefix(b"data: "))
+    data = json.loads(CHAT.error_event(UpstreamFailed("Cut."), Reading(), 5).removeprefix(b"data: "))
 
     assert ("", "") == (data["id"], data["model"])
 
@@ -98,8 +99,8 @@ def test_error_event_of_an_unknown_answer() -> None:
 @quick
 def test_error_event_is_one_event(message: str, code: str) -> None:
     """Whatever the error says, its event is one event and reads as an error."""
-    meter = StreamMeter()
-    meter.feed(error_event(GatewayError(message, code=code), Reading(), 5))
+    meter = CHAT.meter({})
+    meter.feed(CHAT.error_event(GatewayError(message, code=code), Reading(), 5))
 
     assert message == meter.reading.error["message"]
     assert not meter.reading.whole
@@ -161,16 +162,16 @@ def test_as_stream() -> None:
     usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6, "cost": 0.000081}
 
     assert [{**shared, "choices": [said]}, {**shared, "choices": [ended], "usage": usage}] == events_of(
-        as_stream(PLAIN)
+        CHAT.as_stream(PLAIN)
     )
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("chat_*.json.txt")))
 def test_recorded_answer_as_stream(name: str) -> None:
     """A recorded plain answer says of itself as a stream what it said before, and is whole."""
-    answer, reading = read_plain((SAMPLES / name).read_bytes())
-    meter = StreamMeter()
-    meter.feed(as_stream(answer))
+    answer, reading = CHAT.read_plain((SAMPLES / name).read_bytes())
+    meter = CHAT.meter({})
+    meter.feed(CHAT.as_stream(answer))
 
     assert replace(reading, done=True) == meter.reading
     assert (True, reading.has_content) == (meter.reading.whole, meter.reading.has_content)
@@ -180,7 +181,7 @@ def test_tool_calls_as_stream() -> None:
     """Tool calls are numbered, as clients that gather them from a stream expect."""
     calls: list[dict[str, Any]] = [{"id": "c1", "function": {"name": "f", "arguments": "{}"}}, {"id": "c2"}]
     message = {"content": None, "tool_calls": calls}
-    stream = as_stream({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
+    stream = CHAT.as_stream({"choices": [{"message": message, "finish_reason": "tool_calls"}]})
 
     assert [{"index": 0, **calls[0]}, {"index": 1, **calls[1]}] == events_of(stream)[0]["choices"][0]["delta"][
         "tool_calls"
@@ -191,7 +192,7 @@ def test_tool_calls_as_stream() -> None:
 def test_several_choices_as_stream() -> None:
     """Each choice keeps its place and its own end."""
     choices = [{"message": {"content": text}, "finish_reason": end} for text, end in (("a", "stop"), ("b", "length"))]
-    first, last = events_of(as_stream({"choices": choices}))
+    first, last = events_of(CHAT.as_stream({"choices": choices}))
 
     assert [(0, "a"), (1, "b")] == [(choice["index"], choice["delta"]["content"]) for choice in first["choices"]]
     assert [(0, "stop"), (1, "length")] == [(choice["index"], choice["finish_reason"]) for choice in last["choices"]]
@@ -212,7 +213,7 @@ ODD: st.SearchStrategy[Any] = st.recursive(
 @quick
 def test_odd_answer_as_stream(choices: Any) -> None:
     """Whatever stands under choices, its stream is one that a meter reads to its end."""
-    meter = StreamMeter()
-    meter.feed(as_stream({"choices": choices}))
+    meter = CHAT.meter({})
+    meter.feed(CHAT.as_stream({"choices": choices}))
 
     assert meter.reading.done

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from app.core.attempts import Cause, Phase
 from app.core.errors import GatewayError, TimedOut, UpstreamFailed
-from app.core.meter import StreamMeter, read_plain
 from app.core.refusals import from_error, refusal, status_of
+from app.core.styles import CHAT
 from app.core.verdict import counts_against_model, may_be_billed, of_failure, of_refusal
 from tests.core.quick import quick
 
@@ -77,9 +77,9 @@ def inside_an_answer(entry: dict[str, Any]) -> Cause:
     """The cause behind an error inside a 200."""
     said = (DATA / entry["body_file"]).read_bytes() if "body_file" in entry else entry.get("sse", "").encode() + b"\n\n"
     if "body" in entry:
-        reading = read_plain(json.dumps(entry["body"]).encode())[1]
+        reading = CHAT.read_plain(json.dumps(entry["body"]).encode())[1]
     else:
-        meter = StreamMeter()
+        meter = CHAT.meter({})
         meter.feed(said)
         reading = meter.reading
     status = status_of(reading.error)
