@@ -39,6 +39,7 @@ class Generation:
     headers: dict[str, str]
     ended_mono_ns: int = 0
     is_free: bool = False
+    api_type: str = "completions"
 
 
 @dataclass
@@ -230,6 +231,7 @@ def _bill_row(made: Generation) -> Json:
         "completion_tokens": made.completion_tokens,
         "cancelled": made.cancelled,
         "streamed": made.streamed,
+        "api_type": made.api_type,
         "finish_reason": made.finish_reason,
         "created_at": datetime.fromtimestamp(made.started_at, UTC).isoformat(),
     }

@@ -27,6 +27,11 @@ class Backend:
         return Catalogue((*published(), *faults.entries()))
 
     @cached_property
+    def embedders(self) -> Catalogue:
+        """The documented model for embeddings."""
+        return Catalogue(published("embedders.json"))
+
+    @cached_property
     def models_json(self) -> bytes:
         """The whole answer of `GET /models`."""
         return wire.dumps(self.catalogue.page(0, None, ""))

@@ -79,9 +79,9 @@ class Model:
 
 
 @cache
-def published() -> tuple[Json, ...]:
-    """OpenRouter's text models as listed on 2026-08-21, without benchmarks."""
-    text = files("app.sandbox").joinpath("data/models.json").read_bytes()
+def published(name: str = "models.json") -> tuple[Json, ...]:
+    """OpenRouter's text models as listed on 2026-08-21, without benchmarks; or what another file has."""
+    text = files("app.sandbox").joinpath("data", name).read_bytes()
     return tuple(wire.loads(text))
 
 

@@ -1,4 +1,4 @@
-"""`POST /chat/completions`: admit the order, choose who answers, play the answer."""
+"""The POSTs that models answer, in any dialect: admit the order, choose who answers, play the answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from app.sandbox.account import MANAGEMENT_PREFIXES
 from app.sandbox.answers import Answer, compose
 from app.sandbox.backend import Backend
 from app.sandbox.catalogue import Model
+from app.sandbox.dialects import DIALECTS, Dialect
 from app.sandbox.faults import Fault
 from app.sandbox.order import Order
 from app.sandbox.outlet import ClientGoneError, Outlet
@@ -18,6 +19,7 @@ from app.sandbox.pricing import Price
 from app.sandbox.refusals import RefusedError
 from app.sandbox.scenes import PlainScene, Scene, StreamScene
 from app.sandbox.shapes import Reply
+from app.sandbox.wire import Json
 
 _NOT_SKIPPED = (401, 402)
 _MILLION = 1_000_000
@@ -33,20 +35,20 @@ class Choice:
     number: int
 
 
-def complete(body: bytes, key: str, backend: Backend, outlet: Outlet) -> None:
-    """Answer one chat request; raises Refused when it cannot be admitted."""
+def complete(body: bytes, dialect: Dialect, key: str, backend: Backend, outlet: Outlet) -> None:
+    """Answer one request; raises Refused when it cannot be admitted."""
     fields = order.parse(body)
     outlet.entry.saw_fields(fields)
     if key.startswith(MANAGEMENT_PREFIXES):
         raise refusals.error(403, "Management keys cannot be used for completions")
-    wanted = order.read(fields)
+    wanted = order.read(dialect.to_chat(fields))
     _check_account(key, backend)
     override = wanted.override
     if override.status != 200 or override.body is not None:
         outlet.wait(override.delay_s)
         raise _overriding(wanted)
-    choice = _choose(wanted, backend)
-    scene = _scene(wanted, choice, key, backend, outlet)
+    choice = _choose(wanted, backend, dialect)
+    scene = _scene(wanted, choice, fields, dialect, key, backend, outlet)
     try:
         if override.delay_s:
             scene.begin()
@@ -73,12 +75,12 @@ def _overriding(wanted: Order) -> RefusedError:
     return RefusedError(override.status, body, override.headers)
 
 
-def _choose(wanted: Order, backend: Backend) -> Choice:
+def _choose(wanted: Order, backend: Backend, dialect: Dialect) -> Choice:
     """The first candidate that can answer; account errors end the search, as at OpenRouter."""
     failures: list[RefusedError] = []
     for name in wanted.candidates:
         try:
-            return _admit(name, wanted, backend)
+            return _admit(name, wanted, backend, dialect)
         except RefusedError as refused:
             if refused.status in _NOT_SKIPPED:
                 raise
@@ -86,7 +88,7 @@ def _choose(wanted: Order, backend: Backend) -> Choice:
     raise failures[-1].after(failures[:-1])
 
 
-def _admit(name: str | None, wanted: Order, backend: Backend) -> Choice:
+def _admit(name: str | None, wanted: Order, backend: Backend, dialect: Dialect) -> Choice:
     if name and name.startswith(faults.PREFIX):
         found = faults.find(name)
         if found is None:
@@ -98,7 +100,12 @@ def _admit(name: str | None, wanted: Order, backend: Backend) -> Choice:
         model: Model | None = Model(name, entry)
     else:
         fault, number = faults.FAULTS["ok"], -1
-        model = backend.catalogue.resolve(name, wanted.last_user_text)
+        own, other = backend.catalogue, backend.embedders
+        if dialect.path == "/embeddings":
+            own, other = other, own
+        model = own.resolve(name, wanted.last_user_text)
+        if model is None and name and other.find(name):
+            raise refusals.wrong_endpoint(name)
     if model is None:
         raise refusals.unknown_model(str(name))
     if model.entry["id"].endswith(":batch"):
@@ -148,19 +155,24 @@ def _check_money(wanted: Order, model: Model, price: Price, backend: Backend) ->
         raise refusals.cannot_afford(asked, price.affordable(left))
 
 
-def _scene(wanted: Order, choice: Choice, key: str, backend: Backend, outlet: Outlet) -> Scene:
+def _scene(
+    wanted: Order, choice: Choice, fields: Json, dialect: Dialect, key: str, backend: Backend, outlet: Outlet
+) -> Scene:
+    embeds = dialect is DIALECTS["/embeddings"]
     reply = Reply(
         choice.model,
-        _answer(wanted, choice),
+        Answer() if embeds else _answer(wanted, choice),
         wanted.prompt_tokens,
         choice.price,
         wanted.shows_reasoning,
+        fields,
+        bills_prompt_only=embeds,
     )
     interval_s = 0.0 if choice.fault.instant and choice.number >= 0 else backend.interval_s
     if wanted.override.interval_s is not None:
         interval_s = wanted.override.interval_s
     kind = StreamScene if wanted.stream else PlainScene
-    return kind(outlet, reply, interval_s, backend.account.charge, key, dict(wanted.override.headers))
+    return kind(outlet, reply, interval_s, backend.account.charge, dialect, key, dict(wanted.override.headers))
 
 
 def _answer(wanted: Order, choice: Choice) -> Answer:

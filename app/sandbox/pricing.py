@@ -26,7 +26,7 @@ class Price:
 
     def affordable(self, nano: int) -> int:
         """How many answer tokens this much money buys."""
-        return max(0, int(Decimal(nano) / (self.completion * NANO)))
+        return 0 if not self.completion else max(0, int(Decimal(nano) / (self.completion * NANO)))
 
 
 def price_at(pricing: Json, prompt_tokens: int, at: datetime) -> Price:

@@ -24,6 +24,9 @@ SAMPLES = {
     "native_options": "chat_stream_with_native_options.body.sse",
     "web_search_stream": "chat_web_search_tool_stream.body.sse",
     "web_search_nonstream": "chat_web_search_tool_nonstream.body.json.txt",
+    "responses_stream": "responses_stream_2026-08-04.body.sse",
+    "responses_reasoning": "responses_stream_cot.body.sse",
+    "embeddings": "embeddings_2026.body.json.txt",
     "error_400": "error_400_context_length_2026-06-08.body.json.txt",
     "error_401": "error_401_2026-06-08.body.json.txt",
     "error_429": "error_429_upstream_free_model.body.json.txt",
@@ -66,7 +69,8 @@ def _told(data: bytes, streamed: bool) -> Json:
     for line in data.splitlines():
         if line.startswith(b"data: {"):
             event = wire.loads(line.removeprefix(b"data: "))
-            found = event if "usage" in event or not found else found
+            event = event.get("response") or event
+            found = event if event.get("usage") or not found else found
     return found
 
 
@@ -78,8 +82,8 @@ def _generation(told: Json, streamed: bool, scene: Scene) -> Generation:
         model=str(told.get("model")),
         provider=str(told.get("provider")),
         key=scene.key,
-        prompt_tokens=usage.get("prompt_tokens", 0),
-        completion_tokens=usage.get("completion_tokens", 0),
+        prompt_tokens=usage.get("prompt_tokens", usage.get("input_tokens", 0)),
+        completion_tokens=usage.get("completion_tokens", usage.get("output_tokens", 0)),
         reasoning_tokens=(usage.get("completion_tokens_details") or {}).get("reasoning_tokens", 0),
         cost_nano=wire.nano(usage.get("cost") or 0),
         cancelled=False,

@@ -83,6 +83,18 @@ def unknown_model(name: str) -> RefusedError:
     return RefusedError(400, {"error": {**body, "availability": availability}})
 
 
+def wrong_endpoint(name: str) -> RefusedError:
+    """A model that speaks another API style than the one it was asked in."""
+    availability = {
+        "code": "wrong_endpoint",
+        "retryable": False,
+        "requested_models": [name],
+        "docs_url": "https://openrouter.ai/docs/errors#wrong_endpoint",
+    }
+    body = {"message": f"{name} is not available on this endpoint", "error_type": "invalid_request", "http_status": 400}
+    return RefusedError(400, {"error": {**body, "availability": availability}})
+
+
 def no_endpoints(name: str) -> RefusedError:
     """A model that is listed but cannot answer this request."""
     return error(404, f"No endpoints found for {name}.")

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from app.sandbox import chat, refusals, views, wire
 from app.sandbox.backend import Backend
+from app.sandbox.dialects import DIALECTS
 from app.sandbox.outlet import Outlet
 from app.sandbox.refusals import JSON_TYPE, RefusedError
 from app.sandbox.wire import Json
@@ -48,9 +49,12 @@ def answer(request: Request, backend: Backend, outlet: Outlet) -> None:
 def _openrouter(request: Request, backend: Backend, outlet: Outlet) -> None:
     # The address may be given with or without /api/v1; OpenRouter itself answers below it only.
     route = request.path.removeprefix(BASE)
-    if request.method == "POST" and route == "/chat/completions":
-        key = _key(request, backend)
-        chat.complete(request.body, key, backend, outlet)
+    dialect = DIALECTS.get(route)
+    if request.method == "POST" and dialect is not None:
+        try:
+            chat.complete(request.body, dialect, _key(request, backend), backend, outlet)
+        except RefusedError as refused:
+            raise dialect.refused(refused) from None
         return
     if request.method != "GET":
         raise refusals.error(404, "Not Found")
@@ -64,6 +68,8 @@ def _view(route: str, request: Request, backend: Backend) -> Json:
     match route.strip("/").split("/"):
         case ["models", "count"]:
             return {"data": {"count": len(backend.catalogue.entries)}}
+        case ["embeddings", "models"]:
+            return backend.embedders.page(0, None, "")
         case ["models", author, slug, "endpoints"]:
             return views.endpoints(backend.catalogue, f"{author}/{slug}")
         case ["model", author, slug]:

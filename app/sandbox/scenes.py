@@ -8,8 +8,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from app.sandbox import shapes, wire
+from app.sandbox import wire
 from app.sandbox.account import Generation
+from app.sandbox.dialects import Dialect
 from app.sandbox.outlet import Outlet
 from app.sandbox.shapes import Reply
 from app.sandbox.wire import Json
@@ -36,6 +37,7 @@ class Scene(ABC):
         reply: Reply,
         interval_s: float,
         charge: Callable[[Generation], None],
+        dialect: Dialect,
         key: str = "",
         headers: dict[str, str] | None = None,
     ) -> None:
@@ -44,7 +46,7 @@ class Scene(ABC):
         self.newline = b"\n"
         self.splits = False
         self.begun = False
-        self.charge, self.key = charge, key
+        self.charge, self.dialect, self.key = charge, dialect, key
         self._produced = self._thought = 0
         self._settled = False
         self._started_at, self._started = time.time(), time.monotonic()
@@ -57,7 +59,8 @@ class Scene(ABC):
 
     def response_headers(self) -> dict[str, str]:
         """What the head of the answer says beside the usual."""
-        return {"Content-Type": self.content_type, "X-Generation-Id": self.reply.id, **self.headers}
+        named = {"X-Generation-Id": self.reply.id} if self.dialect.tells_generation else {}
+        return {"Content-Type": self.content_type, **named, **self.headers}
 
     def play(self) -> None:
         """The whole answer as OpenRouter would give it."""
@@ -99,12 +102,13 @@ class Scene(ABC):
                 headers=self.outlet.entry.headers,
                 ended_mono_ns=time.monotonic_ns(),
                 is_free=reply.model.entry["id"].endswith(":free"),
+                api_type=self.dialect.path.strip("/").replace("chat/", ""),
             )
         )
 
     def spent(self) -> Json:
         """The usage so far."""
-        return shapes.usage(self.reply, self._produced, self._thought)
+        return self.dialect.usage(self.reply, self._produced, self._thought)
 
     def produce_all(self) -> None:
         """Count the whole answer as produced."""
@@ -124,9 +128,12 @@ class Scene(ABC):
     def content(self, limit: int | None = None) -> None:
         """The content, or only its first `limit` pieces."""
 
+    def begin_content(self) -> None:  # noqa: B027 - a plain answer has none
+        """The events that come before any content, once."""
+
     @abstractmethod
-    def say(self, value: Any) -> None:
-        """A JSON value: an event, or the whole body."""
+    def say(self, *values: Any) -> None:
+        """JSON values: events, or the whole body."""
 
     def finish(self) -> None:  # noqa: B027 - a plain answer has it in the body
         """The finish reason."""
@@ -148,6 +155,8 @@ class StreamScene(Scene):
 
     content_type = "text/event-stream"
     streamed = True
+    _number = 0
+    _is_open = False
 
     def response_headers(self) -> dict[str, str]:
         """As for every answer, and not to be cached."""
@@ -171,17 +180,29 @@ class StreamScene(Scene):
 
     def content(self, limit: int | None = None) -> None:
         """One event per piece, so far apart as the interval says."""
+        self.begin_content()
         self._first = time.monotonic()
-        for number, part in enumerate(shapes.parts(self.reply)[:limit]):
+        for number, part in enumerate(self.dialect.parts(self.reply)[:limit]):
             if number:
                 self._pause()
-            self.say(shapes.chunk(self.reply, part.delta))
+            self.say(*part.before, part.event)
             self._produced += part.tokens
             self._thought += part.tokens * part.thinking
+            self.say(*part.after)
 
-    def say(self, value: Any) -> None:
-        """One event."""
-        data = b"data: " + wire.dumps(value) + self.newline * 2
+    def begin_content(self) -> None:
+        """The events that come before any content, once."""
+        if not self._is_open:
+            self._is_open = True
+            self.say(*self.dialect.opening(self.reply))
+
+    def say(self, *values: Any) -> None:
+        """Events."""
+        for value in values:
+            self._say(self.dialect.frame(value, self._number).replace(b"\n", self.newline) + self.newline * 2)
+            self._number += 1
+
+    def _say(self, data: bytes) -> None:
         wide = next((at for at, byte in enumerate(data) if byte >= 0xC0), None) if self.splits else None
         if wide is None:
             self.outlet.event(data)
@@ -190,19 +211,19 @@ class StreamScene(Scene):
         self.outlet.entry.events_sent += 1
 
     def finish(self) -> None:
-        """The event with the finish reason."""
+        """The event with the finish reason, where there is one."""
         self._pause()
-        delta = {"content": "", "role": "assistant"}
-        self.say(shapes.chunk(self.reply, delta, self.reply.answer.finish, self.reply.native_finish))
+        self.say(*self.dialect.finish(self.reply))
 
     def usage(self) -> None:
         """Charge, then the event that says how much."""
         self.settle()
-        self.say(shapes.last_chunk(self.reply, self.spent()))
+        self.say(*self.dialect.last(self.reply, self.spent()))
 
     def done(self) -> None:
         """The end mark."""
-        self.outlet.send(b"data: [DONE]" + self.newline * 2)
+        if self.dialect.end is not None:
+            self.outlet.send(self.dialect.end.replace(b"\n", self.newline) + self.newline * 2)
 
 
 class PlainScene(Scene):
@@ -224,7 +245,7 @@ class PlainScene(Scene):
 
     def body(self) -> bytes:
         """The whole JSON text."""
-        return wire.dumps(shapes.completion(self.reply, self.spent()))
+        return wire.dumps(self.dialect.plain(self.reply, self.spent()))
 
     def content(self, limit: int | None = None) -> None:
         """The body, or as much of it as so many pieces are worth."""
@@ -244,9 +265,10 @@ class PlainScene(Scene):
         else:
             self.outlet.send_split(body, wide + 1, _SPLIT_GAP_S)
 
-    def say(self, value: Any) -> None:
+    def say(self, *values: Any) -> None:
         """The body."""
-        self.outlet.send(wire.dumps(value))
+        for value in values:
+            self.outlet.send(wire.dumps(value))
 
     def abandon(self) -> None:
         """The client left: a plain request is billed in full (OpenRouter docs, Streaming)."""

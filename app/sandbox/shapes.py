@@ -37,8 +37,17 @@ class Reply:
     prompt_tokens: int
     price: Price
     shows_reasoning: bool = True
+    fields: Json = field(default_factory=dict)
+    """The request, as it came."""
+    bills_prompt_only: bool = False
+    """Its answers have no tokens, and the prompt is paid for all the same."""
     id: str = field(default_factory=new_id)
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def tail(self) -> str:
+        """What makes its id its own."""
+        return self.id[-12:].lower()
 
     @property
     def native_finish(self) -> str:
@@ -47,7 +56,7 @@ class Reply:
 
     def cost(self, completion_tokens: int) -> int:
         """Nano-dollars for the prompt and so many answer tokens; nothing without any (zero-completion insurance)."""
-        if not completion_tokens:
+        if not completion_tokens and not self.bills_prompt_only:
             return 0
         return self.price.prompt_cost(self.prompt_tokens) + self.price.completion_cost(completion_tokens)
 
@@ -70,7 +79,7 @@ def parts(reply: Reply) -> list[Part]:
         function: Json = {"name": call.name, "arguments": ""}
         opening = {"index": index, "id": call.id, "type": "function", "function": function}
         found.append(Part(_called(opening), tokens.count(call.name)))
-        chunks = _sliced(call.arguments)
+        chunks = sliced(call.arguments)
         left = tokens.count(call.arguments)
         for position, chunk in enumerate(chunks):
             share = left if position == len(chunks) - 1 else min(left, tokens.count(chunk))
@@ -91,7 +100,8 @@ def _called(call: Json) -> Json:
     return {"content": None, "role": "assistant", "tool_calls": [call]}
 
 
-def _sliced(text: str) -> list[str]:
+def sliced(text: str) -> list[str]:
+    """A tool's arguments in the pieces that a stream sends."""
     return [text[at : at + _PIECE_OF_ARGUMENTS] for at in range(0, len(text), _PIECE_OF_ARGUMENTS)]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from app.sandbox import recorded, shapes, wire
+from app.sandbox import recorded, wire
+from app.sandbox.answers import Answer
 from app.sandbox.refusals import page
 from app.sandbox.scenes import PlainScene, Scene, StreamScene
 from app.sandbox.wire import Json
@@ -166,10 +168,13 @@ def short_length(scene: Scene, _: int) -> None:
     scene.begin()
     scene.produce_all()
     scene.settle()
+    dialect = scene.dialect
     if scene.streamed:
-        body = b"data: " + wire.dumps(shapes.chunk(scene.reply, {"content": "Hello", "role": "assistant"})) + b"\n\n"
+        part = dialect.parts(scene.reply)[0]
+        events = (*dialect.opening(scene.reply), *part.before, part.event)
+        body = b"".join(dialect.frame(event, number) + b"\n\n" for number, event in enumerate(events))
     else:
-        body = wire.dumps(shapes.completion(scene.reply, scene.spent()))
+        body = wire.dumps(dialect.plain(scene.reply, scene.spent()))
     scene.outlet.head(200, scene.response_headers(), length=len(body) + 100)
     scene.outlet.send(body)
     scene.outlet.cut()
@@ -195,8 +200,7 @@ def absurd_usage(scene: Scene, kind: int) -> None:
     """The answer tells nonsense about its cost: 0 negative, 1 huge, 2 text, 3 null."""
     costs: list[Any] = [-1, 99_999_999, "much", None]
     sign = -1 if kind == 0 else 10**12
-    lie = {"prompt_tokens": sign, "completion_tokens": sign, "total_tokens": sign, "cost": costs[kind % len(costs)]}
-    _with_usage(scene, lie)
+    _with_usage(scene, scene.dialect.absurd(sign, costs[kind % len(costs)]))
 
 
 def _with_usage(scene: Scene, told: Json | None) -> None:
@@ -205,13 +209,12 @@ def _with_usage(scene: Scene, told: Json | None) -> None:
         scene.content()
         scene.finish()
         scene.settle()
-        if told is not None:
-            scene.say(shapes.last_chunk(scene.reply, told))
+        scene.say(*scene.dialect.last(scene.reply, told))
         scene.done()
     else:
         scene.produce_all()
         scene.settle()
-        scene.say(shapes.completion(scene.reply, told))
+        scene.say(scene.dialect.plain(scene.reply, told))
     scene.outlet.end()
 
 
@@ -219,23 +222,24 @@ def error_in_200(scene: Scene, _: int) -> None:
     """Status 200, and an error where the answer should be."""
     scene.open()
     if scene.streamed:
-        _error_event(scene, OVERLOADED)
-        scene.done()
+        scene.say(scene.dialect.error(scene.reply, OVERLOADED, begun=False))
+        _mark_end(scene)
     else:
-        scene.say({"error": OVERLOADED})
+        scene.say(scene.dialect.plain_error(scene.reply, OVERLOADED))
     scene.settle(failed=True)
     scene.outlet.end()
 
 
 def choice_error(scene: Scene, count: int) -> None:
-    """Some text, then an error inside the choice."""
+    """Some text, then an error inside the choice; other dialects than chat have one place for errors only."""
     scene.open()
     if scene.streamed:
         scene.content(count)
-        last = shapes.chunk(scene.reply, {"content": "", "role": "assistant"}, "error", "error")
-        last["choices"][0]["error"] = DISCONNECTED
+        last = scene.dialect.error(scene.reply, DISCONNECTED, begun=True)
+        if "choices" in last:
+            last["choices"][0]["error"] = last.pop("error")
         scene.say(last)
-        scene.done()
+        _mark_end(scene)
     else:
         scene.say(_broken(scene, count))
     scene.settle(failed=True)
@@ -247,9 +251,9 @@ def error_mid(scene: Scene, count: int) -> None:
     scene.open()
     if scene.streamed:
         scene.content(count)
-        _error_event(scene, LIMITED)
+        scene.say(scene.dialect.error(scene.reply, LIMITED, begun=True))
     else:
-        scene.say({**_broken(scene, count), "error": LIMITED})
+        scene.say(_broken(scene, count) | scene.dialect.plain_error(scene.reply, LIMITED))
     scene.settle(failed=True)
     scene.outlet.end()
 
@@ -260,25 +264,25 @@ def error_mid_recorded(scene: Scene, count: int) -> None:
     if scene.streamed:
         scene.content(count)
         scene.settle()
-        empty = {"content": "", "role": "assistant"}
-        scene.say(shapes.chunk(scene.reply, empty, error=RECORDED_ERROR, usage=scene.spent()))
-        scene.done()
+        told = scene.dialect.error(scene.reply, RECORDED_ERROR, begun=True)
+        for choice in told.get("choices", ()):
+            choice |= {"finish_reason": None, "native_finish_reason": None}
+        scene.say({**told, "usage": scene.spent()} if "choices" in told else told)
+        _mark_end(scene)
     else:
-        scene.say({**_broken(scene, count), "error": RECORDED_ERROR})
+        scene.say(_broken(scene, count) | scene.dialect.plain_error(scene.reply, RECORDED_ERROR))
     scene.settle(failed=True)
     scene.outlet.end()
 
 
-def _error_event(scene: Scene, error: Json) -> None:
-    scene.say(shapes.chunk(scene.reply, {"content": ""}, "error", "error", error=error))
+def _mark_end(scene: Scene) -> None:
+    """[DONE], as it was recorded behind errors too; a dialect whose last frame is a closing event has none then."""
+    if scene.dialect.end is not None and scene.dialect.end.startswith(b"data:"):
+        scene.done()
 
 
 def _broken(scene: Scene, count: int) -> Json:
-    body = shapes.completion(scene.reply, None)
-    choice = body["choices"][0]
-    choice |= {"finish_reason": "error", "native_finish_reason": "error", "error": DISCONNECTED}
-    choice["message"]["content"] = "".join(scene.reply.answer.pieces[:count])
-    return body
+    return scene.dialect.broken(scene.reply, count, DISCONNECTED)
 
 
 def empty(scene: Scene, _: int) -> None:
@@ -292,10 +296,10 @@ def no_choices(scene: Scene, _: int) -> None:
     """An answer whose list of choices is empty."""
     scene.open()
     if scene.streamed:
-        scene.say({**shapes.chunk(scene.reply, {}), "choices": []})
+        scene.say(*scene.dialect.nothing(scene.reply))
         scene.done()
     else:
-        scene.say({**shapes.completion(scene.reply, None), "choices": []})
+        scene.say(scene.dialect.plain_nothing(scene.reply))
     scene.settle(failed=True)
     scene.outlet.end()
 
@@ -333,7 +337,8 @@ def after_done(scene: Scene, _: int) -> None:
     scene.usage()
     scene.done()
     if scene.streamed:
-        scene.say(shapes.chunk(scene.reply, {"content": " (after the end)", "role": "assistant"}))
+        late = replace(scene.reply, answer=Answer((" (after the end)",)))
+        scene.say(scene.dialect.parts(late)[0].event)
     else:
         scene.outlet.send(b"\n\n")
     scene.outlet.end()

@@ -69,7 +69,7 @@ def _identity(made: Generation) -> Json:
         "id": made.id,
         "model": made.model,
         "provider_name": made.provider,
-        "api_type": "completions",
+        "api_type": made.api_type,
         "created_at": datetime.fromtimestamp(made.started_at, UTC).isoformat(),
         "total_cost": cost,
         "usage": cost,
