@@ -62,7 +62,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams)
     ledger, pauses = state.open_ledger(settings, clock, events), state.pause_file(settings)
     tokens, quotas = TokenBook(settings.folders.state), _quotas(app, settings)
-    credits, models = openrouter.figures(app, settings, upstream, vault, clock, events, ledger)
+    credits, models, lookups = openrouter.figures(app, settings, upstream, vault, clock, events, ledger)
     spent: tuple[Spent, ...] = (
         lambda app, model, cost, at: credits.spent(cost, at),
         lambda app, model, cost, at: metrics.settled(app, model, cost),
@@ -106,6 +106,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         credits=credits,
         models=models,
         agents=agents,
+        lookups=lookups,
         health=HealthCheck(credits, models, clock),
         relay=relay,
         repeats=Repeats(relay, clock),

@@ -15,6 +15,7 @@ from app.bootstrap.state import key_store, stored_or_named_key
 from app.core.ports import Clock, Events, Ledger, Vault
 from app.services.agents import Agents
 from app.services.credits import Credits
+from app.services.lookups import Lookups
 from app.services.models import Models
 from app.services.refresher import Refresher
 from app.services.relay import Patience
@@ -60,8 +61,8 @@ def figures(
     clock: Clock,
     events: Events,
     ledger: Ledger,
-) -> tuple[Credits, Models]:
-    """The balance and the catalogue, kept in one cache."""
+) -> tuple[Credits, Models, Lookups]:
+    """The balance, the catalogue and what is looked up beside them, kept in one cache."""
     cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0})
     credits = Credits(
         upstream=upstream,
@@ -82,7 +83,8 @@ def figures(
         ttl_ms=settings.cache_ttl_models_ms,
         only=settings.models,
     )
-    return credits, models
+    lookups = Lookups(upstream=upstream, vault=vault, cache=cache, clock=clock, events=events)
+    return credits, models, lookups
 
 
 def refresher(settings: Settings, credits: Credits, models: Models, agents: Agents, events: Events) -> Refresher:

@@ -11,6 +11,7 @@ from app.services.breakers import Breakers
 from app.services.bulletin import Bulletin
 from app.services.credits import Credits
 from app.services.health import HealthCheck
+from app.services.lookups import Lookups
 from app.services.models import Models
 from app.services.once import Repeats
 from app.services.reconcile import Reconciler
@@ -38,6 +39,7 @@ class Services:
     credits: Credits
     models: Models
     agents: Agents
+    lookups: Lookups
     health: HealthCheck
     relay: Relay
     repeats: Repeats

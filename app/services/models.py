@@ -94,6 +94,12 @@ class Models:
                 self._listings[query, agents.version] = listing
         return Shown(listing, value.stale, value.age_s)
 
+    def entries(self, agents: Shelf = NO_AGENTS) -> list[Model]:
+        """All models that may be called, as upstream describes them, and agents; raises GatewayError like `get`."""
+        value = self.kept.get()
+        with self._lock:
+            return [*self._decode(value), *self._presets(agents)]
+
     def entry_of(self, model: str) -> Model | None:
         """The catalogue's entry, by the catalogue at hand, without asking anybody; None when not known."""
         value = self.kept.peek()
@@ -170,11 +176,13 @@ class Models:
     def _list(self, query: Query, value: Dated, models: list[Model], agents: Shelf) -> Listing:
         if query == Query() and not self._only and not agents.agents:
             return Listing(value.body, len(models))
-        presets = [entry(agent, catalogue.entry_in(self._entries, agent.models[0])) for agent in agents.agents.values()]
-        chosen = catalogue.select([*models, *presets], query)
+        chosen = catalogue.select([*models, *self._presets(agents)], query)
         # The whole envelope: OpenRouter's own SDKs refuse a list without it.
         envelope = {"data": chosen, "total_count": len(chosen), "links": {"next": None}}
         return Listing(dump(envelope), len(chosen))
+
+    def _presets(self, agents: Shelf) -> list[Model]:
+        return [entry(agent, catalogue.entry_in(self._entries, agent.models[0])) for agent in agents.agents.values()]
 
     def _fetch(self, path: str) -> bytes:
         # The catalogue is public: the key stays at home.

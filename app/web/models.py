@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import flask
 
+from app.core import listings
 from app.core.catalogue import Query
+from app.core.errors import Json
+from app.core.shapes import dump
 from app.services.models import Shown
 from app.web import quotas
 from app.web.state import services
@@ -16,12 +19,22 @@ _SMALL = 1024
 
 @bp.get("/models")
 def models() -> flask.Response:
-    """The models as OpenRouter describes them, and the agents as "agent/ID", those that the query chooses."""
+    """The models as OpenRouter describes them, and the agents as "agent/ID"; Claude Code and Codex get their shapes."""
     quotas.take("models")
     arguments = flask.request.args.to_dict()
-    force = arguments.get("force", "").lower() in ("true", "1")
     mine = services()
+    if "anthropic-version" in flask.request.headers:
+        return _told(listings.for_claude(mine.models.entries(mine.agents.shelf()), arguments))
+    if "client_version" in arguments:
+        return _told(listings.for_codex(mine.models.entries(mine.agents.shelf())))
+    force = arguments.get("force", "").lower() in ("true", "1")
     return _response(mine.models.get(Query.parse(arguments), agents=mine.agents.shelf(), force=force))
+
+
+def _told(listed: dict[str, Json]) -> flask.Response:
+    response = flask.Response(dump(listed), content_type="application/json")
+    response.headers["Vary"] = "anthropic-version"
+    return response
 
 
 def _response(shown: Shown) -> flask.Response:
