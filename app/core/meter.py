@@ -104,7 +104,7 @@ class StreamMeter:
         self.reading.events += 1
         if data == b"[DONE]":
             if self._closes_itself and not self.reading.whole:
-                raise BrokenEvent("[DONE] before the answer's own end")
+                raise BrokenEvent("the mark of an end before the answer's own end")
             self.reading.done = True
             return
         event = parse(data)
