@@ -144,3 +144,45 @@ def test_chosen_models(make_gateway: Callable[..., Gateway]) -> None:
 
     assert "openai/gpt-4o" in {model.id for model in listed.data}
     assert len(listed.data) == listed.total_count
+
+
+def test_response(through: OpenRouter, direct: OpenRouter) -> None:
+    """A response is the same object as without the gateway, plain and streamed."""
+    plain = [client.responses.send(model=MODEL, input="Hello, who are you?") for client in (direct, through)]
+    streamed = []
+    for client in (direct, through):
+        with client.responses.send(model=MODEL, input="Hello, who are you?", stream=True) as stream:
+            streamed.append([event.type for event in stream])
+
+    assert plain[0].output[0].content == plain[1].output[0].content
+    assert plain[0].usage == plain[1].usage
+    assert streamed[0] == streamed[1]
+    assert "response.completed" == streamed[1][-1]
+
+
+def test_embeddings(through: OpenRouter, direct: OpenRouter) -> None:
+    """Vectors are the same as without the gateway."""
+    given = {"model": "openai/text-embedding-3-small", "input": ["one", "two"], "dimensions": 8}
+
+    assert likeness(direct.embeddings.generate(**given)) == likeness(through.embeddings.generate(**given))
+
+
+@pytest.mark.filterwarnings("ignore:.*DEPRECATED")
+def test_lookups(through: OpenRouter, sandbox: Sandbox) -> None:
+    """Key, generations and endpoints are read by OpenRouter's own types."""
+    sandbox.account(generation_delay_ms=0)
+    name = through.responses.send(model=MODEL, input="Hello").id
+
+    assert name == through.generations.get_generation(id=name).data.id
+    assert through.api_keys.get_current_key_metadata().data.usage > 0
+    assert MODEL == through.endpoints.list(author="openai", slug="gpt-4o-mini").data.id
+
+
+@pytest.mark.parametrize("fault", ["cut-2", "error-mid-2"])
+def test_broken_response(through: OpenRouter, fault: str) -> None:
+    """A response that breaks ends with the event of a failure, and has no end of a whole one."""
+    with through.responses.send(model=f"sandbox/{fault}", input="Hello", stream=True) as stream:
+        kinds = [event.type for event in stream]
+
+    assert "response.failed" == kinds[-1]
+    assert "response.completed" not in kinds
