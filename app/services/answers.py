@@ -266,8 +266,8 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
 
 
 def _state(reading: Reading) -> tuple[int, bool]:
-    """How much of use has come, and whether only the last words can follow: after a finish_reason or an error."""
-    return reading.progress, reading.has_finished or reading.error is not None
+    """How much of use has come, and whether only the last words can follow: after a whole answer or an error."""
+    return reading.progress, reading.whole or reading.error is not None
 
 
 def _expect_more(run: Run, reading: Reading) -> None:

@@ -7,6 +7,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 
 from app.core.errors import BadRequest, Json, NotFound, UpstreamFailed
 from app.core.meter import parse
@@ -28,18 +29,32 @@ _PERSONAL = ("creator_user_id", "user_id", "organization_id", "workspace_id")
 """Whose account it is concerns no program."""
 
 
+class _Memory:
+    """A cache for one value, forgotten with whoever has it: models are many, and asked for by any name."""
+
+    def __init__(self) -> None:
+        self._value: bytes | None = None
+
+    def get(self, name: str) -> bytes | None:
+        """The value."""
+        return self._value
+
+    def put(self, name: str, value: bytes) -> None:
+        """Keep it."""
+        self._value = value
+
+
 class Lookups:
     """Answers of OpenRouter's own shape."""
 
     def __init__(self, *, upstream: Upstream, vault: Vault, cache: Cache, clock: Clock, events: Events) -> None:
         self._upstream = upstream
         self._vault = vault
-        self._cache = cache
         self._clock = clock
         self._events = events
         self._lock = threading.Lock()
         self._endpoints: OrderedDict[str, Kept] = OrderedDict()
-        self._key = self._kept(lambda: "key:" + fingerprint(vault.key()), self._fetch_key, _KEY_MS)
+        self._key = self._kept(lambda: "key:" + fingerprint(vault.key()), self._fetch_key, _KEY_MS, cache)
 
     def key(self, *, force: bool = False) -> Dated:
         """What the key may spend and has spent, its label masked and without the ids of people; raises GatewayError."""
@@ -61,9 +76,10 @@ class Lookups:
             raise NotFound("No model has such a name; orgate models lists them.")
         path = f"/models/{author}/{slug}/endpoints"
         with self._lock:
-            kept = self._endpoints.pop(path, None) or self._kept(
-                lambda: f"endpoints:{path}", lambda: self._ask(path, None), _ENDPOINTS_MS
-            )
+            kept = self._endpoints.pop(path, None)
+            if kept is None:
+                fetch = partial(self._ask, path, None)
+                kept = self._kept(lambda: f"endpoints:{path}", fetch, _ENDPOINTS_MS, _Memory())
             self._endpoints[path] = kept
             if len(self._endpoints) > _MOST_KEPT:
                 self._endpoints.popitem(last=False)
@@ -90,8 +106,8 @@ class Lookups:
         told = json.loads(body)
         return json.dumps({**told, "data": _impersonal(told["data"])}, ensure_ascii=False).encode()
 
-    def _kept(self, name: Callable[[], str], fetch: Callable[[], bytes], ttl_ms: int) -> Kept:
-        return Kept(name, fetch, ttl_ms=ttl_ms, cache=self._cache, clock=self._clock, events=self._events)
+    def _kept(self, name: Callable[[], str], fetch: Callable[[], bytes], ttl_ms: int, cache: Cache) -> Kept:
+        return Kept(name, fetch, ttl_ms=ttl_ms, cache=cache, clock=self._clock, events=self._events)
 
 
 def _impersonal(data: dict[str, Json]) -> dict[str, Json]:

@@ -67,10 +67,8 @@ def test_bad_query(gateway: Gateway, query: dict[str, str]) -> None:
 
 
 def test_foreign_parameters(gateway: Gateway) -> None:
-    """Parameters that other programs send (limit, client_version) change nothing."""
-    assert (
-        gateway.get("/models").json() == gateway.get("/models", params={"limit": "1000", "client_version": "1"}).json()
-    )
+    """Parameters that other programs send (limit, beta) change nothing."""
+    assert gateway.get("/models").json() == gateway.get("/models", params={"limit": "1000", "beta": "true"}).json()
 
 
 def test_not_modified(gateway: Gateway) -> None:
