@@ -336,3 +336,37 @@ def test_embeddings_are_held_by_their_price(gateway: Gateway) -> None:
     reply = ask(gateway, "/embeddings", "openai/text-embedding-3-small", token=token)
 
     assert 200 == reply.status_code, reply.text
+
+
+@pytest.mark.parametrize("endpoint", BODIES)
+def test_price_ceiling(gateway: Gateway, sandbox: Sandbox, endpoint: str) -> None:
+    """A token's price ceiling refuses what the catalogue knows to be too dear, in every style."""
+    gateway.services.models.kept.get()
+    model = "openai/text-embedding-3-small" if endpoint == "/embeddings" else "openai/gpt-4o"
+    gateway.services.models.know("/embeddings/models")
+
+    reply = ask(gateway, endpoint, model, token=gateway.token(max_price={"prompt": "0.001"}))
+
+    assert (403, []) == (reply.status_code, posts(sandbox))
+    assert "0.001" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "name", "cost"),
+    [
+        ("/responses", "responses_stream", "0.0000825"),
+        ("/responses", "responses_reasoning", "0.0000113"),
+        ("/embeddings", "embeddings", "0.00000014"),
+    ],
+)
+def test_recorded(gateway: Gateway, sandbox: Sandbox, endpoint: str, name: str, cost: str) -> None:
+    """Recorded answers pass byte for byte, and their cost is in the ledger."""
+    stream = {} if name == "embeddings" else {"stream": True}
+    headers = {"Authorization": "Bearer sk-or-v1-" + "a" * 64}
+    body = {"model": f"sandbox/recorded-{name}", **BODIES[endpoint], **stream}
+    direct = requests.post(sandbox.url + endpoint, json=body, headers=headers, timeout=10).content
+
+    reply = ask(gateway, endpoint, f"sandbox/recorded-{name}", **stream)
+
+    assert direct == reply.content
+    assert cost == gateway.get("/usage").json()["total_cost"]

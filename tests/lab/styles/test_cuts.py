@@ -13,7 +13,7 @@ from app.sandbox.server import Sandbox
 from app.services import answers
 from tests.gateway import KEY
 from tests.lab.upstream.lab import SHORT, Lab, laboratory
-from tests.lab.upstream.plays import EVENTS, chunk, chunked
+from tests.lab.upstream.plays import EVENTS, JSON, chunk, chunked, whole
 from tests.lab.upstream.wire import Peer, Play
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -123,8 +123,8 @@ def test_cut_anywhere(lab: Lab, stream_of: Callable[[str], bytes], endpoint: str
     for place in places(stream, 60):
         reply = ask(lab, endpoint, up_to(stream, place, None if ended else Peer.hang_up))
 
-        whole = is_over(endpoint, stream, place, ended=ended)
-        assert_honest(endpoint, reply, stream, place, whole=whole)
+        over = is_over(endpoint, stream, place, ended=ended)
+        assert_honest(endpoint, reply, stream, place, whole=over)
 
 
 @pytest.mark.parametrize("endpoint", BODIES)
@@ -134,8 +134,8 @@ def test_stalled_anywhere(lab: Lab, stream_of: Callable[[str], bytes], endpoint:
     for place in [*places(stream, 8), len(stream)]:
         reply = ask(lab, endpoint, up_to(stream, place, Peer.hold))
 
-        whole = is_over(endpoint, stream, place, ended=False)
-        assert_honest(endpoint, reply, stream, place, whole=whole)
+        over = is_over(endpoint, stream, place, ended=False)
+        assert_honest(endpoint, reply, stream, place, whole=over)
 
 
 @pytest.mark.parametrize("endpoint", BODIES)
@@ -166,3 +166,20 @@ def test_done_behind_message_stop(lab: Lab, stream_of: Callable[[str], bytes]) -
     reply = ask(lab, "/messages", up_to(stream + b"data: [DONE]\n\n", len(stream) + 14, None))
 
     assert stream == reply.content
+
+
+@pytest.mark.parametrize("endpoint", BODIES)
+def test_plain_for_a_stream(lab: Lab, endpoint: str) -> None:
+    """One JSON answer where a stream was asked for is given as the stream that it should be, or is an error."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "text": "Hi", "finish_reason": "stop"}
+    answer = {"id": "gen-lab", "model": "lab", "choices": [choice], "content": [{"type": "text", "text": "Hi"}]}
+    data = json.dumps({**answer, "status": "completed", "output": [{"type": "message", "content": ["Hi"]}]}).encode()
+
+    reply = ask(lab, endpoint, lambda peer: peer.send(whole(200, JSON, data)))
+
+    if endpoint in ("/chat/completions", "/completions"):
+        assert reply.content.endswith(b"data: [DONE]\n\n")
+        assert b"Hi" in reply.content
+    else:
+        assert 502 == reply.status_code
+        assert "error" in reply.json()
