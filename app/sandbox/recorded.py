@@ -44,9 +44,11 @@ def play(name: str, scene: Scene) -> None:
     data, streamed = body(name), SAMPLES[name].endswith(".sse")
     told = _told(data, streamed)
     scene.content_type = "text/event-stream" if streamed else "application/json"
-    headers = {**scene.response_headers(), "X-Generation-Id": str(told.get("id", ""))}
+    headers = scene.response_headers()
+    if "X-Generation-Id" in headers:
+        headers["X-Generation-Id"] = str(told.get("id", ""))
     if name.startswith("error_"):
-        del headers["X-Generation-Id"]
+        headers.pop("X-Generation-Id", None)
         scene.outlet.answer(int(name.removeprefix("error_")), headers, data)
         return
     scene.outlet.head(200, headers)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from app.sandbox import Sandbox
 from app.sandbox.recorded import SAMPLES
@@ -16,7 +17,7 @@ from tests.gateway import API, Gateway
 
 FOLDER = Path(__file__).parents[1] / "data" / "samples"
 STREAMS = sorted(path.name for path in FOLDER.glob("*.body.sse"))
-PLAIN = sorted(path.name for path in FOLDER.glob("chat_*.body.json.txt"))
+PLAIN = sorted(path.name for kind in ("chat", "embeddings") for path in FOLDER.glob(f"{kind}_*.body.json.txt"))
 ERRORS = sorted(path.name for path in FOLDER.glob("error_*.body.json.txt"))
 MODEL_OF = {file: f"sandbox/recorded-{name}" for name, file in SAMPLES.items()}
 PADDING = b"\n         \n"
@@ -24,7 +25,7 @@ UPSTREAM_ID = b"X-Generation-Id: gen-of-the-header\r\n\r\n"
 
 
 def recorded_id(body: bytes) -> str:
-    """The generation's id in a recorded chat answer, plain or streamed."""
+    """The generation's id in a recorded answer, plain or streamed."""
     found = re.search(rb'"id": ?"(gen-[^"]+)"', body)
     assert found is not None
     return found[1].decode()
@@ -36,18 +37,26 @@ def statuses(name: str) -> tuple[int, dict[str, Any]]:
     return meta["response"]["status"], json.loads((FOLDER / name).read_bytes())["error"]
 
 
+def asked(gateway: Gateway, model: str, name: str) -> requests.Response:
+    """The answer to a call in the style in which this one was recorded."""
+    stream = name.endswith(".sse")
+    if name.startswith("chat_"):
+        return gateway.chat(model, stream=stream)
+    endpoint = name.partition("_")[0]
+    body = {"model": model, "input": "Hello", **({"stream": True} if stream else {})}
+    return gateway.request("POST", f"{API}/{endpoint}", json=body)
+
+
 def test_all_are_played() -> None:
-    """The sandbox plays every chat that was recorded, with the recorded bytes."""
-    chats = {name for name in (*STREAMS, *PLAIN, *ERRORS) if not name.startswith("responses_")}
-
-    assert chats == set(MODEL_OF)
+    """The sandbox plays everything that was recorded, with the recorded bytes."""
+    assert {*STREAMS, *PLAIN, *ERRORS} == set(MODEL_OF)
 
 
-@pytest.mark.parametrize("name", [name for name in (*STREAMS, *PLAIN) if name in MODEL_OF])
+@pytest.mark.parametrize("name", [*STREAMS, *PLAIN])
 def test_byte_for_byte(gateway: Gateway, name: str) -> None:
     """A recorded answer passes byte for byte, padding and comments included, with its generation's id."""
     body = (FOLDER / name).read_bytes()
-    reply = gateway.chat(MODEL_OF[name], stream=name.endswith(".sse"))
+    reply = asked(gateway, MODEL_OF[name], name)
 
     assert 200 == reply.status_code
     assert body == reply.content
@@ -69,7 +78,7 @@ def test_any_cut(make_gateway: Callable[..., Gateway], name: str, size: int) -> 
 
     with raw_upstream(answer) as url:
         gateway = make_gateway(openrouter_base_url=url, openrouter_background_refresh="false")
-        reply = gateway.chat("a/b", stream=streamed)
+        reply = asked(gateway, "a/b", name)
         content = reply.content
 
     assert body == content
