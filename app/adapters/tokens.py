@@ -55,6 +55,10 @@ class TokenBook:
         """The signed token for this grant, which is on record from now on."""
         with locked(self._lock_file, wait=True):
             self._write([*self._read(), grant])
+        return self.sign(grant)
+
+    def sign(self, grant: Grant) -> str:
+        """The token of a grant; the same one every time, since nothing but the grant and the secret goes into it."""
         claims = {
             "sub": grant.app,
             "aud": _ISSUER,

@@ -107,7 +107,7 @@ def find(state_dir: str | None, url: str | None) -> Gateway | None:
     token = os.environ.get("ORGATE_TOKEN")
     folder = options.settings(orgate_state_dir=state_dir).folders.state
     if url:
-        return Gateway(_root(url), token or _token(folder))
+        return Gateway(root(url), token or _token(folder))
     for place in (folder, folder / DEMO):
         found = whereabouts(place)
         if found is not None:
@@ -117,7 +117,28 @@ def find(state_dir: str | None, url: str | None) -> Gateway | None:
     return None
 
 
-def _root(url: str) -> str:
+@dataclass(frozen=True)
+class Place:
+    """Where programs find a gateway, and the state folder whose tokens count there."""
+
+    base_url: str
+    folder: Path
+    runs: bool
+
+
+def place(state_dir: str | None) -> Place:
+    """The gateway on this state folder, running or not; the demo, if only that runs."""
+    settings = options.settings(orgate_state_dir=state_dir)
+    folder = settings.folders.state
+    for each in (folder, folder / DEMO):
+        found = whereabouts(each)
+        if found is not None:
+            return Place(found["base_url"], each, True)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return Place(f"http://{host}:{settings.port}", folder, False)
+
+
+def root(url: str) -> str:
     """The gateway's own address, for those who give the one that a client library takes."""
     for mount in ("/api/openrouter", "/api/v1", "/v1"):
         url = url.rstrip("/").removesuffix(mount)

@@ -15,6 +15,8 @@ _COMMANDS = {
     "key": "Keep the OpenRouter key.",
     "token": "Issue, list and revoke the tokens of programs.",
     "agent": "Make, list and check agents: presets of models, prompt and parameters.",
+    "connect": "Print a program's configuration, with a token for it.",
+    "run": "Start a program so that it uses the gateway.",
     "chat": "Ask a model and see the answer stream in.",
     "batch": "Answer many requests from a file.",
     "credits": "Show what is left on the account.",

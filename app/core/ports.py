@@ -148,6 +148,10 @@ class Tokens(Protocol):
         """The signed token for this grant, which is on record from now on."""
         ...
 
+    def sign(self, grant: Grant) -> str:
+        """The token that was issued for a grant on record, once more."""
+        ...
+
     def verify(self, token: str) -> Grant:
         """The grant behind a token; raises Unauthenticated."""
         ...

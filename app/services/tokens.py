@@ -16,6 +16,7 @@ from app.core.wishes import read as read_wishes
 
 DAY_S = 86_400
 LONGEST_DAYS = 365
+_MONTH_S = 30 * DAY_S
 
 
 class TokenOffice:
@@ -71,12 +72,30 @@ class TokenOffice:
         grant = self._with_limits(grant)
         return self._tokens.issue(grant), grant
 
+    def another(self, app: str) -> str:
+        """One more token for an app, with all that the one before it was given; raises BadRequest."""
+        last = self._last(app)
+        if last is None:
+            return self.issue(app)[0]
+        return self.issue(app, scopes=last.scopes, quotas=last.quotas, wishes=last.wishes)[0]
+
+    def current(self, app: str) -> str:
+        """The newest token of an app, if it still lives for a month, else a new one; raises BadRequest."""
+        last = self._last(app)
+        if last is not None and last.expires_at > self._clock.now() + _MONTH_S:
+            return self._tokens.sign(last)
+        return self.another(app)
+
+    def _last(self, app: str) -> Grant | None:
+        """The newest grant of an app that was not revoked, in force or not."""
+        grants = [grant for grant in self._tokens.all() if grant.app == app and grant.revoked_at is None]
+        return grants[-1] if grants else None
+
     def _with_limits(self, grant: Grant) -> Grant:
         """A new token must not be the way around an app's limits: what it is not given it takes from the one before."""
-        before = [one for one in self._tokens.all() if one.app == grant.app and one.revoked_at is None]
-        if not before:
+        last = self._last(grant.app)
+        if last is None:
             return grant
-        last = before[-1]
         return replace(
             grant,
             budgets=grant.budgets or last.budgets,

@@ -1,0 +1,24 @@
+"""aider: OpenRouter's variables, which LiteLLM below it reads (aider.chat/docs/llms/openrouter.html)."""
+
+from __future__ import annotations
+
+from app.cli.clients.client import Client, Launch, Setup, Target, exports
+
+
+def _setup(target: Target) -> Setup:
+    environment = {
+        "OPENROUTER_API_BASE": target.openrouter,
+        "OPENROUTER_API_KEY": target.token,
+        "AIDER_MODEL": f"openrouter/{target.model}",
+    }
+    return Setup((exports(environment),), Launch(environment))
+
+
+CLIENT = Client(
+    name="aider",
+    title="aider",
+    model="anthropic/claude-sonnet-4.5",
+    setup=_setup,
+    program="aider",
+    install="python -m pip install aider-chat",
+)
