@@ -18,6 +18,7 @@ from app.web import (
     health,
     lookups,
     metrics,
+    model,
     models,
     proxy,
     usage,
@@ -40,7 +41,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     errors.install(app)
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
-        for concern in (proxy, credits, models, agents, lookups, calls, usage, control, events, health):
+        for concern in (proxy, credits, models, model, agents, lookups, calls, usage, control, events, health):
             api.register_blueprint(concern.bp)
         app.register_blueprint(api)
     app.register_blueprint(health.root)

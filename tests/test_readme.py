@@ -45,6 +45,7 @@ def test_routes() -> None:
         "alive": "healthz",
         "call": "calls/ID",
         "count_tokens": "messages/count_tokens",
+        "model": "models/ID",
         "endpoints": "models/{author}/{slug}/endpoints",
     }
     views = {view.partition(".")[2] for view in SCOPE_OF}

@@ -37,7 +37,7 @@ def for_claude(models: Sequence[Model], query: Mapping[str, str]) -> dict[str, J
     page = models[first : min(end, first + limit)]
     more = first > 0 if query.get("before_id") else first + limit < end
     return {
-        "data": [_for_claude(model) for model in page],
+        "data": [one_for_claude(model) for model in page],
         "has_more": more,
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
@@ -50,7 +50,8 @@ def for_codex(models: Sequence[Model]) -> dict[str, Json]:
     return {"models": [_for_codex(model, number) for number, model in enumerate(usable)]}
 
 
-def _for_claude(model: Model) -> dict[str, Json]:
+def one_for_claude(model: Model) -> dict[str, Json]:
+    """One model as Anthropic shows its own."""
     created = model.get("created")
     moment = datetime.fromtimestamp(created if isinstance(created, int) and 0 <= created < 2**33 else 0, UTC)
     return {

@@ -14,8 +14,9 @@ from app.core import catalogue, claude
 from app.core.agents.shelf import NO_AGENTS, Shelf
 from app.core.agents.views import entry
 from app.core.catalogue import Model, Query
-from app.core.errors import GatewayError, UpstreamFailed
+from app.core.errors import GatewayError, NotFound, UpstreamFailed
 from app.core.ports import Cache, Clock, Events, Upstream
+from app.core.redact import redact
 from app.core.refusals import refusal
 from app.core.shapes import dump
 from app.services.kept import Dated, Kept
@@ -99,6 +100,13 @@ class Models:
         value = self.kept.get()
         with self._lock:
             return [*self._decode(value), *self._presets(agents)]
+
+    def find(self, name: str) -> Model:
+        """One model of the list, by id or canonical slug; raises NotFound, and GatewayError when there is no list."""
+        listed = _by_name(self.entries())
+        if name not in listed:
+            raise NotFound(f"There is no model {redact(name)[:100]!r}. See: orgate models", param="model")
+        return listed[name]
 
     def entry_of(self, model: str) -> Model | None:
         """The catalogue's entry, by the catalogue at hand, without asking anybody; None when not known."""

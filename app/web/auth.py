@@ -22,6 +22,7 @@ SCOPE_OF = {
     "lookups.key": "credits",
     "lookups.generation": "usage",
     "lookups.endpoints": "models",
+    "model.model": "models",
     "calls.call": "usage",
     "events.events": "usage",
     "usage.usage": "usage",

@@ -7,7 +7,7 @@ import secrets
 
 import flask
 
-from app.core import strict_json
+from app.core import strays, strict_json
 from app.core.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType, WrongHost
 from app.web import auth
 from app.web.state import Visit, services, settings, visit
@@ -17,6 +17,8 @@ _HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+?)\.?(?::(\d{1,5}))?")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _FOREIGN_SITES = frozenset({"cross-site", "same-site"})
 _ALLOWED_METHODS = "GET, POST, OPTIONS"
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9-]+(?: *, *[A-Za-z0-9-]+)*")
+_SHOWN_HEADERS = frozenset({"retry-after", "x-generation-id", "x-request-id", "x-should-retry"})
 _ALLOWED_HEADERS = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta"
 
 
@@ -34,6 +36,9 @@ def _enter() -> flask.Response | None:
         raise Forbidden("Web pages of other sites may not call this gateway.", code="foreign_origin")
     if request.method == "OPTIONS" and origin_is_ours:
         return flask.Response(status=204)
+    if request.routing_exception is not None and strays.foreign(request.path):
+        # Who probes for another product has no token, and 401 would tell them that they had found it.
+        raise request.routing_exception
     visit().grant = auth.identify(request)
     if request.routing_exception is not None:
         raise request.routing_exception
@@ -74,8 +79,16 @@ def allow_origin(response: flask.Response) -> None:
     if origin is not None and origin in settings().allowed_origins:
         response.headers["Access-Control-Allow-Origin"] = origin
         response.headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
-        response.headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
+        asked = flask.request.headers.get("Access-Control-Request-Headers", "")
+        response.headers["Access-Control-Allow-Headers"] = asked if _HEADER_NAMES.fullmatch(asked) else _ALLOWED_HEADERS
+        response.headers["Access-Control-Expose-Headers"] = ", ".join(sorted({*_SHOWN_HEADERS, *_ours(response)}))
         response.headers["Vary"] = "Origin"
+
+
+def _ours(response: flask.Response) -> set[str]:
+    """The names of the headers that tell of the gateway itself."""
+    names = {name.lower() for name, _ in response.headers}
+    return {name for name in names if name.startswith(("x-orgate-", "x-ratelimit-"))}
 
 
 def _read_body(request: flask.Request) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import flask
 from werkzeug import exceptions
 
+from app.core import strays
 from app.core.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, TooLarge
 from app.core.shapes import dump
 from app.core.styles import style_of
@@ -35,7 +36,8 @@ def answer(error: GatewayError) -> flask.Response:
 
 def _foreign(error: exceptions.HTTPException) -> flask.Response:
     if isinstance(error, exceptions.NotFound):
-        return answer(NotFound("There is nothing at this address; the README lists the routes."))
+        known = strays.hint(flask.request.path)
+        return answer(NotFound(known or "There is nothing at this address; the README lists the routes."))
     if isinstance(error, exceptions.MethodNotAllowed):
         response = answer(MethodNotAllowed(f"This address does not take {flask.request.method}."))
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))

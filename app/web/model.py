@@ -1,0 +1,33 @@
+"""GET /models/ID: one model, in the shape that the SDK which asks can read."""
+
+from __future__ import annotations
+
+import re
+
+import flask
+
+from app.core import listings
+from app.core.catalogue import Model
+from app.core.errors import Json, NotFound
+from app.core.shapes import dump
+from app.web import quotas
+from app.web.state import services
+
+bp = flask.Blueprint("model", __name__)
+
+_ID = re.compile(r"~?[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9._:@-]*")
+
+
+@bp.get("/models/<path:name>")
+def model(name: str) -> flask.Response:
+    """OpenRouter's entry with what OpenAI's SDKs read beside it; Anthropic's own shape for its SDKs."""
+    quotas.take("models")
+    if not _ID.fullmatch(name):
+        raise NotFound("That is no id of a model, which is author/name. See: orgate models", param="model")
+    entry = services().models.find(name)
+    shape = listings.one_for_claude(entry) if "anthropic-version" in flask.request.headers else _openai(entry)
+    return flask.Response(dump(shape), content_type="application/json")
+
+
+def _openai(entry: Model) -> dict[str, Json]:
+    return {**entry, "object": "model", "owned_by": entry["id"].lstrip("~").partition("/")[0]}
