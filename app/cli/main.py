@@ -17,6 +17,7 @@ _COMMANDS = {
     "agent": "Make, list and check agents: presets of models, prompt and parameters.",
     "connect": "Print a program's configuration, with a token for it.",
     "run": "Start a program so that it uses the gateway.",
+    "import": "Take over what a librechat.yaml says of OpenRouter.",
     "chat": "Ask a model and see the answer stream in.",
     "batch": "Answer many requests from a file.",
     "credits": "Show what is left on the account.",
@@ -31,6 +32,9 @@ _COMMANDS = {
     "sandbox": "Run the pretend OpenRouter alone.",
 }
 """Name → what it does; the module of the same name in this folder holds the command."""
+
+_MODULES = {"import": "imports"}
+"""A keyword cannot name a module."""
 
 
 _EXPLAINED = {"Unavailable", "BadRequest", "NotFound", "SettingsError", "NoKey", "KeyringMissing"}
@@ -62,7 +66,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"app.cli.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = importlib.import_module(f"app.cli.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

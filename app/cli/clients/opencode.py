@@ -21,9 +21,12 @@ def _setup(target: Target) -> Setup:
 
 def _config(target: Target, key: str) -> dict[str, object]:
     provider = {"options": {"baseURL": target.openrouter, "apiKey": key}, "models": {target.model: {}}}
+    model = f"openrouter/{target.model}"
     return {
         "$schema": "https://opencode.ai/config.json",
-        "model": f"openrouter/{target.model}",
+        "model": model,
+        # For titles; else it chooses one by itself, which nobody asked for.
+        "small_model": model,
         "provider": {"openrouter": provider},
     }
 

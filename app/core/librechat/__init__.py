@@ -1,0 +1,1 @@
+"""What a librechat.yaml says of OpenRouter, as the gateway would have it."""
