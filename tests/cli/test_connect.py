@@ -97,7 +97,19 @@ def test_codex_file(state: Path) -> None:
     assert written["model_provider"] in written["model_providers"]
     assert "openai/gpt-4o-mini" == written["model"]
     assert written == tomllib.loads("\n".join(flags))
+    assert 1 == written["model_providers"]["orgate"]["request_max_retries"]
     assert {"-c"} == set(told["arguments"][::2])
+
+
+@pytest.mark.parametrize("name", ["claude", "codex", "opencode", "aider"])
+def test_one_model(name: str, state: Path) -> None:
+    """A program that is given a model uses no other one behind its user's back."""
+    told = connected(state, name, "--model", "qwen/qwen3-coder")
+
+    texts = [*told["arguments"], *told["environment"].values(), *(piece["text"] for piece in told["pieces"])]
+    said = "\n".join(texts)
+    assert "qwen/qwen3-coder" in said
+    assert not any(other in said for other in ("claude-", "gpt-", "-latest"))
 
 
 @pytest.mark.parametrize("name", ["opencode", "zed"])

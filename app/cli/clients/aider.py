@@ -6,10 +6,13 @@ from app.cli.clients.client import Client, Launch, Setup, Target, exports
 
 
 def _setup(target: Target) -> Setup:
+    model = f"openrouter/{target.model}"
     environment = {
         "OPENROUTER_API_BASE": target.openrouter,
         "OPENROUTER_API_KEY": target.token,
-        "AIDER_MODEL": f"openrouter/{target.model}",
+        "AIDER_MODEL": model,
+        # For commit messages and summaries; else aider chooses one by a name that OpenRouter does not know.
+        "AIDER_WEAK_MODEL": model,
     }
     return Setup((exports(environment),), Launch(environment))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from app.cli.clients.client import Client, Launch, Piece, Setup, Target, exports
 
@@ -12,7 +13,15 @@ _TOKEN = "CODEX_GATEWAY_TOKEN"
 
 def _setup(target: Target) -> Setup:
     top = {"model": target.model, "model_provider": _ID}
-    provider = {"name": "orgate", "base_url": target.openai, "env_key": _TOKEN, "wire_api": "responses"}
+    provider: dict[str, str | int] = {
+        "name": "orgate",
+        "base_url": target.openai,
+        "env_key": _TOKEN,
+        "wire_api": "responses",
+        # The gateway repeats what may be; Codex would repeat refusals too, and cut answers at full price.
+        "request_max_retries": 1,
+        "stream_max_retries": 1,
+    }
     table = [*_lines(top), "", f"[model_providers.{_ID}]", *_lines(provider)]
     flags = [*_lines(top), *(f"model_providers.{_ID}.{line}" for line in _lines(provider))]
     environment = {_TOKEN: target.token}
@@ -23,7 +32,7 @@ def _setup(target: Target) -> Setup:
     )
 
 
-def _lines(values: dict[str, str]) -> list[str]:
+def _lines(values: Mapping[str, str] | Mapping[str, str | int]) -> list[str]:
     return [f"{name} = {json.dumps(value)}" for name, value in values.items()]
 
 

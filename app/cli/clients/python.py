@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from app.cli.clients import sdks
 from app.cli.clients.client import Client, Launch, Piece, Setup, Target, exports
 
@@ -27,6 +29,6 @@ CLIENT = Client(
     title="Python, OpenAI's SDK",
     model="openai/gpt-4o-mini",
     setup=_setup,
-    program="python3",
+    program="python" if os.name == "nt" else "python3",
     install="Python from https://www.python.org/downloads/",
 )
