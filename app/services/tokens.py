@@ -72,19 +72,19 @@ class TokenOffice:
         grant = self._with_limits(grant)
         return self._tokens.issue(grant), grant
 
-    def another(self, app: str) -> str:
-        """One more token for an app, with all that the one before it was given; raises BadRequest."""
+    def another(self, app: str, wishes: Mapping[str, str] | None = None) -> str:
+        """One more token for an app, with all that the one before it was given; the first has these wishes."""
         last = self._last(app)
         if last is None:
-            return self.issue(app)[0]
+            return self.issue(app, wishes=wishes)[0]
         return self.issue(app, scopes=last.scopes, quotas=last.quotas, wishes=last.wishes)[0]
 
-    def current(self, app: str) -> str:
-        """The newest token of an app, if it still lives for a month, else a new one; raises BadRequest."""
+    def current(self, app: str, wishes: Mapping[str, str] | None = None) -> str:
+        """The newest token of an app, if it still lives for a month, else another one."""
         last = self._last(app)
         if last is not None and last.expires_at > self._clock.now() + _MONTH_S:
             return self._tokens.sign(last)
-        return self.another(app)
+        return self.another(app, wishes)
 
     def _last(self, app: str) -> Grant | None:
         """The newest grant of an app that was not revoked, in force or not."""

@@ -159,6 +159,15 @@ def test_limits_stay(state: Path) -> None:
     assert before == last
 
 
+def test_agents_wait_for_their_quota(tmp_path: Path) -> None:
+    """The first token of a coding agent waits for the quota; what the owner issued before is not changed."""
+    command(tmp_path, "connect", "codex")
+    command(tmp_path, "token", "issue", "claude")
+    command(tmp_path, "connect", "claude")
+
+    assert [{"queue": "60"}, {}, {}] == [grant["wishes"] for grant in issued(tmp_path)]
+
+
 @pytest.mark.parametrize("way", ["environment", "input"])
 def test_own_token(state: Path, way: str, demo: Running) -> None:
     """`--token` takes the token that is there already, and issues none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.clients.client import Client, Launch, Setup, Target, exports
+from app.cli.clients.client import PATIENT, Client, Launch, Setup, Target, exports
 
 
 def _setup(target: Target) -> Setup:
@@ -24,4 +24,5 @@ CLIENT = Client(
     setup=_setup,
     program="aider",
     install="python -m pip install aider-chat",
+    wishes=PATIENT,
 )

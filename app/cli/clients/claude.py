@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.clients.client import Client, Launch, Setup, Target, exports
+from app.cli.clients.client import PATIENT, Client, Launch, Setup, Target, exports
 
 _TIERS = ("FABLE", "OPUS", "SONNET", "HAIKU")
 
@@ -35,4 +35,5 @@ CLIENT = Client(
     setup=_setup,
     program="claude",
     install="npm install -g @anthropic-ai/claude-code",
+    wishes=PATIENT,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SHELL = "In your shell"
 
@@ -71,6 +71,12 @@ class Client:
     program: str | None = None
     """What `orgate run` starts."""
     install: str = ""
+    wishes: Mapping[str, str] = field(default_factory=dict)
+    """What its first token wishes for its calls (core/wishes.py)."""
+
+
+PATIENT = {"queue": "60"}
+"""Agents call in bursts, and give their work up at a 429: they rather wait for their quota."""
 
 
 def exports(environment: Mapping[str, str]) -> Piece:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.clients.client import Client, Piece, Setup, Target
+from app.cli.clients.client import PATIENT, Client, Piece, Setup, Target
 
 
 def _setup(target: Target) -> Setup:
@@ -14,4 +14,4 @@ Model ID      {target.model}"""
     return Setup((Piece("In Cline's settings, the gear of its panel", fields),))
 
 
-CLIENT = Client(name="cline", title="Cline", model="anthropic/claude-sonnet-4.5", setup=_setup)
+CLIENT = Client(name="cline", title="Cline", model="anthropic/claude-sonnet-4.5", setup=_setup, wishes=PATIENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from app.cli.clients.client import Client, Launch, Piece, Setup, Target, exports
+from app.cli.clients.client import PATIENT, Client, Launch, Piece, Setup, Target, exports
 
 _ID = "orgate"
 _TOKEN = "CODEX_GATEWAY_TOKEN"
@@ -43,4 +43,5 @@ CLIENT = Client(
     setup=_setup,
     program="codex",
     install="npm install -g @openai/codex",
+    wishes=PATIENT,
 )

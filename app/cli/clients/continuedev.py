@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.clients.client import Client, Piece, Setup, Target
+from app.cli.clients.client import PATIENT, Client, Piece, Setup, Target
 
 _TOKEN = "CONTINUE_GATEWAY_TOKEN"
 
@@ -23,4 +23,4 @@ models:
     return Setup((Piece("~/.continue/config.yaml", config), Piece("~/.continue/.env", f"{_TOKEN}={target.token}")))
 
 
-CLIENT = Client(name="continue", title="Continue", model="anthropic/claude-sonnet-4.5", setup=_setup)
+CLIENT = Client(name="continue", title="Continue", model="anthropic/claude-sonnet-4.5", setup=_setup, wishes=PATIENT)

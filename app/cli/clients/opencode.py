@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from app.cli.clients.client import Client, Launch, Piece, Setup, Target, exports
+from app.cli.clients.client import PATIENT, Client, Launch, Piece, Setup, Target, exports
 
 _TOKEN = "OPENCODE_GATEWAY_TOKEN"
 
@@ -38,4 +38,5 @@ CLIENT = Client(
     setup=_setup,
     program="opencode",
     install="npm install -g opencode-ai",
+    wishes=PATIENT,
 )

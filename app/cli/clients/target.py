@@ -69,4 +69,5 @@ def _issued(client: Client, place: gateways.Place, *, again: bool) -> str:
     from app.bootstrap.state import token_office
 
     office = token_office(options.settings(orgate_state_dir=str(place.folder)))
-    return office.current(client.name) if again else office.another(client.name)
+    issue = office.current if again else office.another
+    return issue(client.name, client.wishes)
