@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from app.sandbox import Sandbox
+from tests.cli.processes import ORGATE
+from tests.e2e.clients.programs import npm_packages
+from tests.e2e.node_runner import Missing
+from tests.gateway import Gateway
+
+pytestmark = pytest.mark.clients
+
+HELLO = "Hello, who are you?"
+_QUIET = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
+
+
+def run(gateway: Gateway, packages: Path, *arguments: str, model: str | None = None) -> str:
+    """What a program says that `orgate run` starts in an empty folder; it must end well."""
+    work = Path.cwd() / "work"
+    work.mkdir(exist_ok=True)
+    chosen = ("--model", model) if model else ()
+    done = subprocess.run(
+        [ORGATE, "run", *chosen, "--url", gateway.base_url, *arguments],
+        cwd=work,
+        env={
+            **os.environ,
+            **_QUIET,
+            "PATH": f"{packages / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}",
+            "ORGATE_TOKEN": gateway.token(arguments[0]),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def asked(sandbox: Sandbox) -> list[tuple[str, str]]:
+    """Path and model of every call that reached the sandbox."""
+    return [(row["path"].removeprefix("/api/v1"), row["model"]) for row in sandbox.log() if row["method"] == "POST"]
+
+
+def check_bill(gateway: Gateway, sandbox: Sandbox, app: str) -> None:
+    """The ledger must hold under this name what the bill says."""
+    usage = gateway.get("/usage?by=app").json()
+    assert [app] == [row["app"] for row in usage["data"]]
+    assert Decimal(sandbox.bill()["total_cost"]) == Decimal(usage["total_cost"]) > 0
+
+
+def test_claude_code(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> None:
+    """Claude Code answers, runs a tool and tells what it found, by /messages."""
+    said = run(gateway, js_clients, "claude", "-p", HELLO)
+    found = run(gateway, js_clients, "claude", "-p", "Please use Glob.", "--allowedTools", "Glob")
+
+    assert HELLO in said
+    assert "The tool answered" in found
+    assert {("/messages", "~anthropic/claude-opus-latest")} == set(asked(sandbox))
+    assert 3 == len(asked(sandbox))
+    check_bill(gateway, sandbox, "claude")
+
+
+def test_codex(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> None:
+    """Codex answers, runs a tool and tells what came of it, by /responses."""
+    codex = ("codex", "exec", "--skip-git-repo-check", "--json")
+    said = run(gateway, js_clients, *codex, HELLO)
+    told = run(gateway, js_clients, *codex, "Please update the plan.", model="openai/gpt-4o-mini")
+
+    texts = [json.loads(line).get("item", {}).get("text", "") for line in (said + told).splitlines()]
+    assert any(HELLO in text for text in texts)
+    assert any("The tool answered" in text for text in texts)
+    assert [("/responses", "~openai/gpt-latest"), *[("/responses", "openai/gpt-4o-mini")] * 2] == asked(sandbox)
+    check_bill(gateway, sandbox, "codex")
+
+
+@pytest.mark.long
+@pytest.mark.skipif("ORGATE_LONG" not in os.environ, reason="the package weighs 350 MB; ORGATE_LONG=1 runs it")
+def test_opencode(gateway: Gateway, sandbox: Sandbox) -> None:
+    """opencode answers with the one model it was given, by its own OpenRouter provider."""
+    try:
+        packages = npm_packages("opencode")
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+    assert HELLO in run(gateway, packages, "opencode", "run", HELLO)
+    assert {("/chat/completions", "anthropic/claude-sonnet-4.5")} == set(asked(sandbox))
