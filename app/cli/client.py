@@ -105,16 +105,10 @@ def find(state_dir: str | None, url: str | None) -> Gateway | None:
     """The gateway at this address, else the one that runs on this state folder, else the demo; None without any."""
     url = url or os.environ.get("ORGATE_URL")
     token = os.environ.get("ORGATE_TOKEN")
-    folder = options.settings(orgate_state_dir=state_dir).folders.state
     if url:
-        return Gateway(root(url), token or _token(folder))
-    for place in (folder, folder / DEMO):
-        found = whereabouts(place)
-        if found is not None:
-            if place != folder:
-                click.echo("(asking the demo)", err=True)
-            return Gateway(found["base_url"], token or _token(place), place)
-    return None
+        return Gateway(root(url), token or _token(options.settings(orgate_state_dir=state_dir).folders.state))
+    found = place(state_dir)
+    return Gateway(found.base_url, token or _token(found.folder), found.folder) if found.runs else None
 
 
 @dataclass(frozen=True)
@@ -133,6 +127,8 @@ def place(state_dir: str | None) -> Place:
     for each in (folder, folder / DEMO):
         found = whereabouts(each)
         if found is not None:
+            if each != folder:
+                click.echo("(asking the demo)", err=True)
             return Place(found["base_url"], each, True)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return Place(f"http://{host}:{settings.port}", folder, False)

@@ -210,6 +210,15 @@ def test_without_gateway(tmp_path: Path) -> None:
     assert "orgate serve" in ended.stderr
 
 
+def test_demo_is_told(state: Path, tmp_path: Path) -> None:
+    """Who is connected to the demo, since nothing else runs, is told so."""
+    (tmp_path / "demo").symlink_to(state, target_is_directory=True)
+    ended = orgate("run", "--state-dir", str(tmp_path), "sh", "-c", "echo $OPENAI_API_KEY")
+
+    assert "eyJ" in ended.stdout
+    assert "(asking the demo)" in ended.stderr
+
+
 def test_run_environment(state: Path, demo: Running) -> None:
     """`run` gives address and token by environment, takes the key out of it, and passes arguments as they are."""
     script = 'printf "%s\\n" "$OPENAI_BASE_URL" "$OPENAI_API_KEY" "$OPENROUTER_API_KEY" "$NO_PROXY" "$@"'
