@@ -42,6 +42,7 @@ def command(file: Path, write: bool, state_dir: str | None, as_json: bool) -> No
     _drop_unusable(plan)
     folder = settings.folders.config
     lines = _new_settings(plan, folder / "config.toml")
+    _drop_unusable_agents(plan)
     agents = {folder / "agents" / f"{id}.toml": toml.dumps(fields) for id, fields in plan.agents.items()}
     for path in [path for path in agents if path.exists()]:
         plan.leave(path.name, "an agent of that name is there already, and stays as it is")
@@ -96,6 +97,20 @@ def _drop_unusable(plan: Plan) -> None:
         except ValueError as error:
             plan.leave(name, f"the value {error}")
             del plan.settings[name]
+
+
+def _drop_unusable_agents(plan: Plan) -> None:
+    """Leave out agents that could not be called."""
+    from app.core import toml
+    from app.core.agents import reading
+    from app.core.agents.agent import BadAgent
+
+    for id, fields in list(plan.agents.items()):
+        try:
+            reading.read(id, toml.dumps(fields))
+        except (BadAgent, ValueError) as bad:
+            plan.leave(f"agent {id}", str(bad))
+            del plan.agents[id]
 
 
 def _new_settings(plan: Plan, config: Path) -> str:

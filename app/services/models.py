@@ -101,9 +101,9 @@ class Models:
         with self._lock:
             return [*self._decode(value), *self._presets(agents)]
 
-    def find(self, name: str) -> Model:
+    def find(self, name: str, agents: Shelf = NO_AGENTS) -> Model:
         """One model of the list, by id or canonical slug; raises NotFound, and GatewayError when there is no list."""
-        listed = _by_name(self.entries())
+        listed = catalogue.by_name(self.entries(agents))
         if name not in listed:
             raise NotFound(f"There is no model {redact(name)[:100]!r}. See: orgate models", param="model")
         return listed[name]

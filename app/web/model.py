@@ -24,7 +24,7 @@ def model(name: str) -> flask.Response:
     quotas.take("models")
     if not _ID.fullmatch(name):
         raise NotFound("That is no id of a model, which is author/name. See: orgate models", param="model")
-    entry = services().models.find(name)
+    entry = services().models.find(name, services().agents.shelf())
     shape = listings.one_for_claude(entry) if "anthropic-version" in flask.request.headers else _openai(entry)
     return flask.Response(dump(shape), content_type="application/json")
 

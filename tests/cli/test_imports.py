@@ -199,3 +199,19 @@ def test_odd_values(tmp_path: Path) -> None:
     assert {"X-N": "5"} == told["settings"]["openrouter_extra_headers"]
     assert "3" == told["settings"]["openrouter_site_name"]
     assert 3 <= len(told["left_out"])
+
+
+def test_unusable_agents(tmp_path: Path) -> None:
+    """What could not be called as an agent is left out, with what is wrong."""
+    told = planned(tmp_path, entry("      addParams: {temperature: 7, provider: {sort: beauty, colour: red}}\n"))
+
+    assert {} == told["agents"]
+    assert "temperature" in " ".join(told["left_out"])
+
+
+def test_agents_are_called(tmp_path: Path) -> None:
+    """The written agents are those that the gateway reads."""
+    imported(tmp_path, "--write")
+    listed = CliRunner().invoke(cli, ["agent", "list", "--json", "--state-dir", str(tmp_path)])
+
+    assert ["agent/openrouter", "agent/research"] == sorted(agent["id"] for agent in json.loads(listed.stdout))
