@@ -89,7 +89,6 @@ class Reconciler:
                 # Without a key or a ledger that can be read, the rounds to come find out.
                 if self._ledger.checkpoint(self._key_id()) is None:
                     self._begun.clear()
-                self._settler.resume()
             self._thread = threading.Thread(target=self._run, name="orgate-reconcile", daemon=True)
             self._thread.start()
 
@@ -120,6 +119,8 @@ class Reconciler:
             )
 
     def _run(self) -> None:
+        with suppress(GatewayError):
+            self._settler.resume()
         while True:
             try:
                 if self._is_due():

@@ -213,7 +213,7 @@ def is_breakage(error: BaseException) -> bool:
 def _lock(connection: Connection, why: str) -> None:
     """What was spent may be missing here: apps with a budget wait for the owner's word."""
     with connection.begin():
-        connection.execute(statements.replaced(facts, "name", connection.dialect.name), {"name": LOCKED, "value": why})
+        connection.execute(statements.replaced(facts, "name"), {"name": LOCKED, "value": why})
 
 
 @contextmanager

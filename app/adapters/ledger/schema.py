@@ -51,7 +51,6 @@ Index(
     attempts.c.app,
     attempts.c.at,
     sqlite_where=attempts.c.state.in_(("reserved", "ambiguous")),
-    postgresql_where=attempts.c.state.in_(("reserved", "ambiguous")),
 )
 
 spending = Table(

@@ -289,7 +289,7 @@ def _keep_fact(name: str, value: str | None, connection: Connection) -> None:
     if value is None:
         connection.execute(statements.forget_fact, {"name_": name})
     else:
-        connection.execute(statements.replaced(facts, "name", connection.dialect.name), {"name": name, "value": value})
+        connection.execute(statements.replaced(facts, "name"), {"name": name, "value": value})
 
 
 def _reconcile(key_id: str, found: Checkpoint, spent: int, source: str, connection: Connection) -> None:
@@ -303,7 +303,7 @@ def _reconcile(key_id: str, found: Checkpoint, spent: int, source: str, connecti
         "ledger_key": found.ledger_key,
         "ledger_all": found.ledger_all,
     }
-    connection.execute(statements.replaced(checkpoints, "key_id", connection.dialect.name), row)
+    connection.execute(statements.replaced(checkpoints, "key_id"), row)
     if spent:
         connection.execute(
             statements.note_outside,

@@ -1,12 +1,12 @@
-"""What is written, as statements that SQLite and PostgreSQL both take."""
+"""What is written, as statements."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 from sqlalchemy import Connection, String, Table, bindparam, delete, func, insert, literal_column, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.sqlite import Insert
+from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from app.adapters.ledger.prepared import Prepared
 from app.adapters.ledger.schema import attempts, checkpoints, facts, hours, outside, spending
@@ -72,10 +72,9 @@ def taken(connection: Connection, app: str, since_ms: int) -> tuple[int, int]:
 
 
 @lru_cache
-def added(table: Table, keys: tuple[str, ...], dialect: str) -> Any:  # either dialect's Insert, with its own type
+def added(table: Table, keys: tuple[str, ...]) -> Insert:
     """Insert a row, or add its figures to the one that is there under the same keys."""
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = make(table)
+    statement = insert_or(table)
     figures = [column.name for column in table.columns if column.name not in keys]
     return statement.on_conflict_do_update(
         index_elements=list(keys), set_={name: table.c[name] + statement.excluded[name] for name in figures}
@@ -83,10 +82,9 @@ def added(table: Table, keys: tuple[str, ...], dialect: str) -> Any:  # either d
 
 
 @lru_cache
-def replaced(table: Table, key: str, dialect: str) -> Any:  # as above
+def replaced(table: Table, key: str) -> Insert:
     """Insert a row in place of the one with the same key."""
-    make = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    statement = make(table)
+    statement = insert_or(table)
     others = [column.name for column in table.columns if column.name != key]
     return statement.on_conflict_do_update(
         index_elements=[key], set_={name: statement.excluded[name] for name in others}
@@ -96,8 +94,8 @@ def replaced(table: Table, key: str, dialect: str) -> Any:  # as above
 SPENDING_KEYS = ("app", "day", "key_id")
 HOURS_KEYS = ("hour", "app", "agent", "model")
 
-add_spending = Prepared(added(spending, SPENDING_KEYS, "sqlite"))
-add_hour = Prepared(added(hours, HOURS_KEYS, "sqlite"))
+add_spending = Prepared(added(spending, SPENDING_KEYS))
+add_hour = Prepared(added(hours, HOURS_KEYS))
 
 forget_fact = delete(facts).where(facts.c.name == bindparam("name_"))
 note_outside = insert(outside)

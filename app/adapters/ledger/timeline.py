@@ -62,7 +62,7 @@ def _merge_spending(connection: Connection, day: int) -> None:
     rows = connection.execute(sums.group_by(spending.c.app, spending.c.key_id)).mappings().all()
     connection.execute(delete(spending).where(later))
     if rows:
-        add = statements.added(spending, statements.SPENDING_KEYS, connection.dialect.name)
+        add = statements.added(spending, statements.SPENDING_KEYS)
         connection.execute(add, [{**row, "day": day, "cost": int(row["cost"])} for row in rows])
 
 
@@ -74,7 +74,7 @@ def _merge_hours(connection: Connection, hour: int) -> None:
     rows = connection.execute(sums).mappings().all()
     connection.execute(delete(hours).where(later))
     if rows:
-        add = statements.added(hours, statements.HOURS_KEYS, connection.dialect.name)
+        add = statements.added(hours, statements.HOURS_KEYS)
         whole = [
             {name: int(value) if name not in statements.HOURS_KEYS else value for name, value in row.items()}
             for row in rows
