@@ -8,6 +8,7 @@ here and the standard library's reading takes longer than all the rest of the wa
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import zlib
 from collections.abc import Callable
@@ -21,6 +22,7 @@ _MOST_LINE = 1024
 """Of a chunk's size with its extensions."""
 
 _BODILESS = (204, 304)
+_SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}[ \t]*")
 
 
 class BrokenAnswer(http.client.HTTPException):
@@ -138,12 +140,9 @@ class WireAnswer:
 
     def _chunk_begins(self) -> bytes:
         size, _, _ = self._up_to(b"\r\n", _MOST_LINE).partition(b";")
-        try:
-            self._left = int(size.strip(b" \t"), 16) if b"_" not in size and size[:1] not in b"+-" else -1
-        except ValueError:
-            self._left = -1
-        if self._left < 0:
+        if not _SIZE.fullmatch(size):
             raise BrokenAnswer("no chunk")
+        self._left = int(size, 16)
         self._next = WireAnswer._in_chunk if self._left else WireAnswer._trailer
         return b""
 

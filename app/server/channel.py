@@ -35,9 +35,9 @@ class _Doorbell:
         return getattr(self._server, name)
 
     def pull_trigger(self) -> None:
-        """The loop listens to this channel anyway, also for its next request."""
+        """The loop listens to this channel anyway, unless a request waits that came before its turn."""
         channel = self._channel
-        if channel.total_outbufs_len or channel.close_when_flushed or channel.will_close:
+        if channel.total_outbufs_len or channel.close_when_flushed or channel.will_close or channel.requests:
             self._server.pull_trigger()
 
 
