@@ -70,6 +70,8 @@ def run(
             raise Failure(str(error), MISUSED) from None
         except PortTaken as error:
             raise Failure(str(error), TAKEN) from None
+        # Before anything is written down that has to be taken back at the end.
+        server.stop_on_signals()
         lasting_token(folder / TOKEN, OWNER, services)
         with _whereabouts(folder, {"base_url": server.base_url, "demo": demo}):
             services.refresher.start()

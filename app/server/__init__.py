@@ -143,10 +143,13 @@ class Server:
         self._loop_thread.join(2)
         wasyncore.close_all(self._map)
 
-    def run(self, on_ready: Callable[[], None], drain: Callable[[float], int]) -> None:
-        """Serve until SIGTERM or SIGINT, then close; a second signal ends the process at once."""
+    def stop_on_signals(self) -> None:
+        """From now on a SIGTERM or SIGINT ends `run`, even before it has begun; a second one ends the process."""
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._on_signal)
+
+    def run(self, on_ready: Callable[[], None], drain: Callable[[float], int]) -> None:
+        """Serve until a signal comes, then close."""
         self.start()
         on_ready()
         self._stop_asked.wait()

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,17 @@ class Running:
         """End it with a signal; its exit code."""
         self.process.send_signal(sign)
         return self.process.wait(20)
+
+
+def full_pipe() -> tuple[int, int]:
+    """The reading and the writing end of a pipe that takes nothing more until it is read from."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b" ")
+    os.set_blocking(writing, True)
+    return reading, writing
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +17,8 @@ import requests
 
 from app.core.sse import SseDecoder
 from app.sandbox import Sandbox
-from tests.cli.processes import Running, orgate, started
+from tests.cli.processes import ORGATE, Running, full_pipe, orgate, started
+from tests.waiting import eventually
 
 KEY = "sk-or-v1-" + "a" * 60
 BODY = {"model": "sandbox/ok", "messages": [{"role": "user", "content": "Hello"}]}
@@ -86,6 +88,31 @@ def test_state_is_the_owners(served: Running) -> None:
     assert 0o700 == stat.S_IMODE(folder.stat().st_mode)
     assert {0o600} == set(modes.values()), modes
     assert (True, False) == (running, (folder / "gateway.json").exists())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_signal_during_the_start(tmp_path: Path, sandbox: Sandbox, sign: signal.Signals) -> None:
+    """A gateway that is told to end before it is ready ends with 0 and leaves no word of a gateway that runs."""
+    folder = tmp_path / "state"
+    environment = {**os.environ, "OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": sandbox.url}
+    reading, writing = full_pipe()
+    # It waits with its first line, which says that it is ready, until there is room for it.
+    command = [ORGATE, "serve", "--port", "0", "--state-dir", str(folder)]
+    with (
+        os.fdopen(reading, "rb") as pipe,
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=writing, env=environment) as process,
+    ):
+        os.close(writing)
+        try:
+            eventually((folder / "gateway.json").exists)
+            process.send_signal(sign)
+            pipe.read()
+            code = process.wait(20)
+        finally:
+            process.kill()
+
+    assert (0, False) == (code, (folder / "gateway.json").exists())
 
 
 def test_no_key(tmp_path: Path) -> None:

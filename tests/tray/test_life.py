@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import tray as tray_package
 from app.sandbox import Sandbox
 from app.services import kept
 from tests.gateway import Gateway, running_gateway
@@ -86,6 +87,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files in /proc")
 def test_a_day(make_gateway: Start) -> None:
     """After 24 hours of looking the tray has no more memory and no more files than after its first hour."""
@@ -97,7 +99,7 @@ def test_a_day(make_gateway: Start) -> None:
     gc.collect()
     files = descriptors()
     # The gateway lives in this process too: only what the tray's own modules hold is counted.
-    own = [tracemalloc.Filter(True, "*/tray/*"), tracemalloc.Filter(False, "*/tests/*")]
+    own = [tracemalloc.Filter(True, f"{Path(tray_package.__file__).parent}/*")]
     tracemalloc.start()
     try:
         tray.live(HOUR_S)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -176,7 +177,9 @@ def test_autostart(tmp_path: Path) -> None:
     off = tray("--disable-autostart", HOME=str(home), XDG_CONFIG_HOME="")
 
     assert f"The tray starts at login from now on: {file}\n" == on.stdout
-    assert f'Exec="{TRAY}" "--state-dir" "{tmp_path / "my state"}"' in text
+    command, option, folder = shlex.split(next(line for line in text.splitlines() if line.startswith("Exec="))[5:])
+    assert Path(TRAY).samefile(command)
+    assert ("--state-dir", str(tmp_path / "my state")) == (option, folder)
     assert 0 == off.returncode
     assert not file.exists()
 

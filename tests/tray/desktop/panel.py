@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from jeepney import DBusErrorResponse
 from PIL import Image
 
 from tests.tray.desktop.bus import Caller
 from tests.tray.desktop.watcher import Watcher
+from tests.waiting import PATIENCE_S, eventually
 
 _ITEM = "org.kde.StatusNotifierItem"
 _MENU = "com.canonical.dbusmenu"
-PATIENCE_S = 20.0
-
-T = TypeVar("T")
-
-
-def eventually(look: Callable[[], T], accept: Callable[[T], bool] = bool, within_s: float = PATIENCE_S) -> T:
-    """What `look` brings once it is accepted; fails with what it brought last."""
-    end = time.monotonic() + within_s
-    while not accept(seen := look()):
-        assert time.monotonic() < end, f"still {seen!r} after {within_s} s"
-        time.sleep(0.02)
-    return seen
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from PIL import Image
 
 from app.sandbox import Sandbox
 from tests.cli.processes import orgate
-from tests.tray.desktop.panel import eventually
 from tests.tray.desktop.realpanel import SIZE, RealPanel, changed, lacking, real_panel
 from tests.tray.desktop.whole import Place, Tray, running_place, running_tray
+from tests.waiting import eventually
 
 _HOME = Path(__file__).with_name("pictures")
 _MOST_BYTES = 60_000

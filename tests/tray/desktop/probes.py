@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.tray.desktop.desktop import Desktop
-from tests.tray.desktop.panel import PATIENCE_S
+from tests.waiting import PATIENCE_S
 
 _ROOT = Path(__file__).resolve().parents[3]
 

@@ -16,7 +16,7 @@ from Xlib.display import Display
 
 from tests.tray.desktop.bus import private_bus
 from tests.tray.desktop.desktop import DEBIAN, screen
-from tests.tray.desktop.panel import eventually
+from tests.waiting import eventually
 
 APT = "xfce4-panel xfce4-notifyd dunst xdotool fonts-dejavu-core adwaita-icon-theme"
 

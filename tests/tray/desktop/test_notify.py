@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.tray.desktop.desktop import Desktop
-from tests.tray.desktop.panel import eventually
 from tests.tray.desktop.probes import Probe
+from tests.waiting import eventually
 
 BUTTONS = (("topup", "Top up"), ("snooze:1h", "Snooze"))
 

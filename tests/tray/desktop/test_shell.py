@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.tray.desktop.desktop import Desktop
-from tests.tray.desktop.panel import eventually
 from tests.tray.desktop.probes import Probe
+from tests.waiting import eventually
 from tray.surroundings import hidden_icons
 
 BLUE, ORANGE = (0, 114, 178, 255), (230, 159, 0, 255)

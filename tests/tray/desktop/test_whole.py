@@ -12,8 +12,8 @@ import pytest
 
 from app.sandbox import Sandbox
 from tests.tray.desktop.desktop import Desktop
-from tests.tray.desktop.panel import eventually
 from tests.tray.desktop.whole import Place, Tray, running_place, running_tray, serving
+from tests.waiting import eventually
 
 BLUE, ORANGE, VERMILION = (0x00, 0x72, 0xB2, 255), (0xE6, 0x9F, 0x00, 255), (0xD5, 0x5E, 0x00, 255)
 CREDITS_PAGE = "https://openrouter.ai/settings/credits"

@@ -18,8 +18,8 @@ import requests
 
 from app.sandbox import Sandbox
 from tests.cli.processes import ORGATE, Running, orgate
-from tests.tray.desktop.panel import PATIENCE_S
 from tests.tray.desktop.probes import end
+from tests.waiting import PATIENCE_S
 
 _ROOT = Path(__file__).resolve().parents[3]
 _KEY = "sk-or-v1-" + "a" * 60
