@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from app.core.agents.reading import read
-from app.settings import OPTIONS
+from app.settings import OPTIONS, unknown_names
 from app.web.auth import SCOPE_OF
+from tray import settings as tray_settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -37,6 +38,19 @@ def test_agent() -> None:
 
     assert found is not None
     assert "Research Assistant" == read("research", found.group(1)).name
+
+
+def test_table_of_the_trays_settings() -> None:
+    """The README's table of the tray's settings is the one in the code, and the gateway takes none for a slip."""
+    rows = [
+        f"| `{one.name}` | {f'`{one.argument}`' if one.argument else '–'} | "
+        f"{f'`{one.default}`' if one.default else '–'} | {one.help} |"
+        for one in tray_settings.OPTIONS
+    ]
+    environment = {name: "x" for one in tray_settings.OPTIONS for name in (one.name, f"{one.name}_FILE")}
+
+    assert "\n".join(rows) in README
+    assert {} == unknown_names(environment)
 
 
 def test_routes() -> None:

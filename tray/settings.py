@@ -13,10 +13,27 @@ from urllib.parse import urlsplit
 from tray.errors import BadSetting
 from tray.figures import descending
 
-POLL_S = 60.0
-"""OpenRouter's own figures are up to a minute old: asking more often tells little."""
 
-_MARKS = "5,1"
+@dataclass(frozen=True)
+class Option:
+    """One setting: its name in the environment, its argument if it has one, what stands when nothing is given."""
+
+    name: str
+    argument: str
+    default: str
+    help: str
+
+
+_URL = Option("ORGATE_URL", "--url", "", "The gateway's address; unset: what it left in the state folder.")
+_TOKEN = Option("ORGATE_TOKEN", "", "", "The token for it; unset: what it left in the state folder.")
+_STATE_DIR = Option("ORGATE_STATE_DIR", "--state-dir", "", "The gateway's state folder; unset: the system's.")
+# OpenRouter's own figures are up to a minute old: asking more often tells little.
+_POLL = Option("ORGATE_TRAY_POLL", "--poll", "60", "Seconds from one look at the gateway to the next, one at least.")
+_LOW = Option("ORGATE_LOW_BALANCE", "", "5,1", "Dollars below which to warn, where the gateway does not tell its own.")
+
+OPTIONS = (_URL, _TOKEN, _STATE_DIR, _POLL, _LOW)
+"""All settings of the tray; each has a twin ending in `_FILE` that names a file to read the value from."""
+
 _MOUNTS = ("/api/openrouter", "/api/v1", "/v1")
 
 
@@ -45,29 +62,29 @@ def load(arguments: Mapping[str, str | None], environment: Mapping[str, str]) ->
         arguments: values given on the command line, by the names of the settings.
     """
     strong = {**environment, **{name: value for name, value in arguments.items() if value}}
-    named = _value(strong, "ORGATE_STATE_DIR")
+    named = _value(strong, _STATE_DIR)
     state, config = _folders(named)
-    url = _value(strong, "ORGATE_URL")
+    url = _value(strong, _URL)
     return Settings(
         state=state,
         url=_root(url) if url else None,
-        token=_value(strong, "ORGATE_TOKEN"),
-        marks=_marks(_value(strong, "ORGATE_LOW_BALANCE", _beside_gateway(config))),
-        poll_s=_seconds(_value(strong, "ORGATE_TRAY_POLL")),
+        token=_value(strong, _TOKEN),
+        marks=_marks(_value(strong, _LOW) or _beside_gateway(config)),
+        poll_s=_seconds(_value(strong, _POLL) or _POLL.default),
         state_given=named is not None,
     )
 
 
-def _value(values: Mapping[str, str], name: str, otherwise: str | None = None) -> str | None:
-    if text := values.get(name, "").strip():
+def _value(values: Mapping[str, str], option: Option) -> str | None:
+    if text := values.get(option.name, "").strip():
         return text
-    twin = values.get(f"{name}_FILE", "").strip()
+    twin = values.get(f"{option.name}_FILE", "").strip()
     if not twin:
-        return otherwise
+        return None
     try:
-        return Path(twin).expanduser().read_text("utf-8-sig").strip() or otherwise
+        return Path(twin).expanduser().read_text("utf-8-sig").strip() or None
     except (OSError, RuntimeError, ValueError) as error:
-        raise BadSetting(f"The file that {name}_FILE names cannot be read: {type(error).__name__}.") from None
+        raise BadSetting(f"The file that {option.name}_FILE names cannot be read: {type(error).__name__}.") from None
 
 
 def _folders(named: str | None) -> tuple[Path, Path]:
@@ -88,28 +105,26 @@ def _beside_gateway(config: Path) -> str:
         table = tomllib.loads((config / "config.toml").read_text("utf-8-sig"))
     except (OSError, ValueError):
         table = {}
-    found = {name.upper(): value for name, value in table.items()}.get("ORGATE_LOW_BALANCE", _MARKS)
+    found = {name.upper(): value for name, value in table.items()}.get(_LOW.name, _LOW.default)
     text = ",".join(map(str, found)) if isinstance(found, list) else str(found)
     if (config / ".env").is_file():
         from dotenv import dotenv_values
 
         try:
-            text = dotenv_values(config / ".env", interpolate=False).get("ORGATE_LOW_BALANCE") or text
+            text = dotenv_values(config / ".env", interpolate=False).get(_LOW.name) or text
         except (OSError, UnicodeDecodeError):
             return text
     return text
 
 
-def _marks(text: str | None) -> tuple[Decimal, ...]:
-    marks = [mark.strip() for mark in (text or "").split(",") if mark.strip()]
+def _marks(text: str) -> tuple[Decimal, ...]:
+    marks = [mark.strip() for mark in text.split(",") if mark.strip()]
     if not all(re.fullmatch(r"\d{1,6}(\.\d{1,9})?", mark) for mark in marks):
         raise BadSetting("ORGATE_LOW_BALANCE takes dollars separated by commas, such as 5,1.")
     return descending(map(Decimal, marks))
 
 
-def _seconds(text: str | None) -> float:
-    if text is None:
-        return POLL_S
+def _seconds(text: str) -> float:
     if not re.fullmatch(r"\d{1,5}(\.\d{1,3})?", text) or float(text) < 1:
         raise BadSetting("ORGATE_TRAY_POLL takes seconds, one at least, such as 60.")
     return float(text)

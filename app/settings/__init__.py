@@ -204,6 +204,9 @@ _BY_FIELD = _options_of(fields(Settings))
 OPTIONS = tuple(_BY_FIELD.values())
 _BY_NAME = {option.name: option for option in OPTIONS}
 
+_OF_COMMANDS = frozenset({"ORGATE_TOKEN", "ORGATE_URL", "ORGATE_TRAY_POLL"})
+"""What only the commands that ask a gateway read, and the tray."""
+
 
 def load(
     arguments: Mapping[str, str] | None = None,
@@ -231,8 +234,9 @@ def find_key(environment: Mapping[str, str], working_folder: Path) -> tuple[str 
 
 def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:
     """Environment names that look like ours and are not, each with the setting that may be meant ("" if none)."""
-    ours = {name for name in environment if name.startswith("ORGATE_")} - {"ORGATE_TOKEN", "ORGATE_URL"}
-    strange = {name: bare for name in sorted(ours) if (bare := name.removesuffix("_FILE")) not in _BY_NAME}
+    known = {*_BY_NAME, *_OF_COMMANDS}
+    ours = sorted(name for name in environment if name.startswith("ORGATE_"))
+    strange = {name: bare for name in ours if (bare := name.removesuffix("_FILE")) not in known}
     return {name: next(iter(difflib.get_close_matches(bare, _BY_NAME, 1)), "") for name, bare in strange.items()}
 
 
