@@ -77,7 +77,7 @@ class Client:
         month: Usage | None = None
         try:
             with _Talk(place) as talk:
-                talk.expect_gateway()
+                self._expect_gateway(talk)
                 health = talk.health()
                 today, month = talk.usage("today"), talk.usage("month")
                 credits = talk.credits(force or health.closed in KEY_CODES)
@@ -103,8 +103,8 @@ class Client:
         if place is None:
             return False
         try:
-            with _Talk(Place(place.base_url, None)) as talk:
-                return talk.send("GET", "/").status_code == 200
+            with _Talk(place) as talk:
+                return talk.send("GET", "/", anonymous=True).status_code == 200
         except Failed:
             return False
 
@@ -113,11 +113,13 @@ class Client:
         folder = self._settings.state
         if self._settings.url is not None:
             return Place(self._settings.url, self._settings.token or _token(folder))
-        for home in (folder, folder / DEMO):
-            base_url = _whereabouts(home)
-            if base_url is not None:
-                return Place(base_url, self._settings.token or _token(home))
-        return None
+        homes = (folder, folder / DEMO)
+        found = [
+            Place(base_url, self._settings.token or _token(home)) for home in homes if (base_url := _whereabouts(home))
+        ]
+        if len(found) > 1 and not _may_be_gateway(found[0]):
+            del found[0]
+        return found[0] if found else None
 
     def signature(self) -> tuple[tuple[int, int] | None, ...]:
         """Changes whenever a gateway of this state folder starts or ends properly."""
@@ -131,8 +133,17 @@ class Client:
         if place is None:
             raise Failed(Trouble.DOWN, "No gateway is running.")
         with _Talk(place) as talk:
-            talk.expect_gateway()
+            self._expect_gateway(talk)
             return talk.post(path, {"app": None if app == EVERYBODY else app})
+
+    def _expect_gateway(self, talk: _Talk) -> None:
+        try:
+            talk.expect_gateway()
+        except Failed as failed:
+            if failed.trouble is not Trouble.FOREIGN or self._settings.url is not None:
+                raise
+            # It says where a gateway was that crashed; nobody has claimed that there still is one.
+            raise Failed(Trouble.DOWN, failed.why) from None
 
 
 class _Talk:
@@ -266,6 +277,15 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def _may_be_gateway(place: Place) -> bool:
+    """Whether a gateway answers there, or something that has yet to answer; a crashed one's file leads to neither."""
+    try:
+        with _Talk(place) as talk:
+            return talk.send("GET", "/healthz", anonymous=True).status_code == 204
+    except Failed as failed:
+        return failed.trouble is Trouble.SILENT
 
 
 def _token(home: Path) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import socket
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 WHEREABOUTS = "gateway.json"
 TOKEN = "token"
 DEMO = "demo"
-_LISTENS_S = 2.0
-"""A program that is too busy to take a connection for so long is there all the same."""
+_ANSWERS_S = 2.0
+"""A gateway that is too busy to answer for so long is there all the same."""
 
 url_option = click.option("--url", metavar="URL", help="Another gateway's address.  [ORGATE_URL; token: ORGATE_TOKEN]")
 
@@ -145,13 +145,14 @@ def whereabouts(folder: Path) -> dict[str, Any] | None:
     """What the gateway on this state folder says of itself; None when none runs."""
     try:
         found: dict[str, Any] = json.loads((folder / WHEREABOUTS).read_text())
-        os.kill(found["pid"], 0)
+        if sys.platform != "win32":  # there it would be Ctrl-C for that process
+            os.kill(found["pid"], 0)
         address = urlsplit(found["base_url"])
         host, port = address.hostname or "", address.port or 80
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # A crash leaves the file behind, and the number may be another program's by now.
-    return found if _listens(host, port) else None
+    # A crash leaves the file behind, and number and port may be other programs' by now.
+    return found if _answers(host, port) else None
 
 
 def running_at(settings: Settings) -> tuple[Settings, Path, dict[str, Any] | None]:
@@ -170,14 +171,20 @@ def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
     return load({**demo, "ORGATE_STATE_DIR": str(folder)}, environment={}, working_folder=folder)
 
 
-def _listens(host: str, port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
+    """Whether a gateway answers there, or something that has yet to answer. Nobody else is to see the token."""
+    import http.client
+
+    asked = http.client.HTTPConnection(host, port, timeout=_ANSWERS_S)
     try:
-        with socket.create_connection((host, port), timeout=_LISTENS_S):
-            return True
+        asked.request("GET", "/healthz")
+        return asked.getresponse().status == 204
     except TimeoutError:
         return True
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        asked.close()
 
 
 def _token(folder: Path) -> str:

@@ -17,6 +17,7 @@ from app.sandbox import Sandbox
 from tests.cli.processes import Running, orgate, started
 from tests.gateway import Gateway, running_gateway
 from tests.lab.client.lab import comes_true
+from tests.tray.places import announce, foreign_server, free_port
 
 MODELS = ("openai/gpt-4o-mini", "anthropic/claude-haiku-4.5")
 DAY_MS = 86_400_000
@@ -397,6 +398,17 @@ def test_stale_whereabouts(rested: Path) -> None:
     ended = orgate("usage", "--state-dir", str(rested))
 
     assert (0, True) == (ended.returncode, "no gateway is running" in ended.stderr)
+
+
+@pytest.mark.parametrize("command", ["usage", "doctor"])
+def test_another_program_on_a_crashed_gateways_port(rested: Path, command: str) -> None:
+    """What answers at the address of a crashed gateway is not taken for it, and is not shown the token."""
+    with foreign_server(200) as other:
+        announce(rested, other.url, "a-secret-token")
+        ended = orgate(command, "--state-dir", str(rested), ORGATE_PORT=str(free_port()))
+
+    assert "no gateway is running" in ended.stdout + ended.stderr
+    assert "a-secret-token" not in str(other.headers)
 
 
 def test_old_token_is_renewed(sandbox: Sandbox, tmp_path: Path) -> None:

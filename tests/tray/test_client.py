@@ -92,6 +92,35 @@ def test_demo(gateway: Gateway, tmp_path: Path) -> None:
     assert gateway.base_url == look(settings(tmp_path / "outer")).base_url
 
 
+def test_crashed_gateway_hides_no_demo(gateway: Gateway, tmp_path: Path) -> None:
+    """The file of a crashed gateway hides no demo either, though its process id is another program's by now."""
+    found = announced(gateway)
+    announce(tmp_path / "outer", f"http://127.0.0.1:{free_port()}", "x")
+    announce(tmp_path / "outer" / "demo", gateway.base_url, (found.state / "token").read_text())
+
+    assert gateway.base_url == look(settings(tmp_path / "outer")).base_url
+
+
+def test_hung_gateway_is_not_passed_over(gateway: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that takes connections is there, and a demo beside it is not shown in its place."""
+    monkeypatch.setattr(client_module, "_READ_S", 0.1)
+    with deaf_server() as url:
+        announce(tmp_path / "outer", url, "x")
+        announce(tmp_path / "outer" / "demo", gateway.base_url, "y")
+
+        assert Trouble.SILENT is look(settings(tmp_path / "outer")).trouble
+
+
+def test_another_program_on_a_crashed_gateways_port(tmp_path: Path) -> None:
+    """What a crashed gateway left leads to nobody: the gateway is not running, and no stranger sees the token."""
+    with foreign_server(200) as other:
+        announce(tmp_path / "s", other.url, "a-secret-token")
+        reading = look(settings(tmp_path / "s"))
+
+    assert Trouble.DOWN is reading.trouble
+    assert "a-secret-token" not in str(other.headers)
+
+
 def test_address_and_token_given(gateway: Gateway, tmp_path: Path) -> None:
     """An address and a token that are given are used, whatever the state folder says."""
     token = gateway.token("orgate", own=True)
