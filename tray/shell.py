@@ -65,7 +65,7 @@ class Shell:
         self._pystray = _load()
         threading.Thread(target=self._hand_on, args=(on_action,), name="orgate-actions", daemon=True).start()
         try:
-            with icon_folder(os.environ) as folder, stopped_by_signals(self.stop):
+            with stopped_by_signals(self.stop), icon_folder(os.environ) as folder:
                 self._loop(folder, on_ready)
         finally:
             self._chosen.put(None)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tray.desktop.desktop import Desktop
 from tests.tray.desktop.probes import Probe
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 from tray.surroundings import hidden_icons
 
 BLUE, ORANGE = (0, 114, 178, 255), (230, 159, 0, 255)
@@ -210,14 +210,16 @@ def test_the_bus_is_found_where_systemd_puts_it(desktop: Desktop, start_probe: C
 
 
 def test_a_stop_before_the_start_is_not_forgotten(desktop: Desktop, start_probe: Callable[..., Probe]) -> None:
-    """A signal may come at any moment of the start; the process ends, whatever it was doing."""
-    for delay_s in (0.1, 0.3, 0.5, 0.7):
+    """A signal that comes when the icon's folder is there, and one when its picture is, end it with nothing left."""
+    for files in (1, 2) * 5:
         probe = start_probe()
-        time.sleep(delay_s)
+        end = time.monotonic() + PATIENCE_S
+        while len(desktop.leftovers()) < files:  # without a pause: the moment is short
+            assert time.monotonic() < end
         code, took_s = probe.end(signal.SIGTERM)
-        assert code in (0, -signal.SIGTERM)
+
+        assert (0, []) == (code, desktop.leftovers())
         assert took_s < 5
-    assert [] == desktop.leftovers()
 
 
 def test_changes_cost_nothing_that_stays(desktop: Desktop, probe: Probe) -> None:
