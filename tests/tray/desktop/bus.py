@@ -5,14 +5,24 @@ from __future__ import annotations
 import re
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_error, new_method_call, new_method_return
-from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import DBusConnection, open_dbus_connection
+from jeepney import (
+    DBusAddress,
+    HeaderFields,
+    MatchRule,
+    Message,
+    MessageType,
+    new_error,
+    new_method_call,
+    new_method_return,
+)
+from jeepney.bus_messages import Monitoring, message_bus
+from jeepney.io.blocking import DBusConnection, Proxy, open_dbus_connection
 from jeepney.wrappers import unwrap_msg
 
 _CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
@@ -51,6 +61,29 @@ def private_bus(folder: Path, *, services: bool = False, environment: Mapping[st
         finally:
             process.terminate()
             process.wait(10)
+
+
+class Refusals:
+    """Counts the calls that the bus refuses because nobody has the name they are for."""
+
+    def __init__(self, address: str, name: str) -> None:
+        self._name = name
+        self._connection: DBusConnection = open_dbus_connection(address)
+        self._heard: deque[Message] = deque()
+        rule = MatchRule(type="error")
+        Proxy(Monitoring(), self._connection, timeout=REPLY_S).BecomeMonitor([rule.serialise()])
+        self._connection.filter(rule, queue=self._heard)
+
+    def count(self) -> int:
+        """How many there were so far."""
+        with suppress(TimeoutError):
+            while True:
+                self._connection.recv_messages(timeout=0)
+        return sum(self._name in str(message.body) for message in self._heard)
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._connection.close()
 
 
 class Caller:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
+from tests.tray.desktop.bus import Refusals
 from tests.tray.desktop.desktop import Desktop
+from tests.tray.desktop.notices import NoticeBoard
 from tests.tray.desktop.probes import Probe
 from tests.waiting import eventually
 
@@ -119,11 +122,12 @@ def test_a_message_waits_for_a_daemon_that_starts_later(desktop: Desktop, start_
     desktop.stop_notices()
     probe = start_probe()
     assert probe.told("ready")
-    probe.send("low", "Low", buttons=BUTTONS)
-    probe.send("low", "Lower", buttons=BUTTONS)
-    probe.send("down", "Down")
-    probe.do("close", "down")
-    time.sleep(0.3)
+    with closing(Refusals(desktop.address, NoticeBoard.name)) as refusals:
+        probe.send("low", "Low", buttons=BUTTONS)
+        probe.send("low", "Lower", buttons=BUTTONS)
+        probe.send("down", "Down")
+        probe.do("close", "down")
+        eventually(refusals.count, lambda count: count == 3)
 
     board = desktop.start_notices()
 

@@ -44,9 +44,20 @@ class Place:
         url = f"{self.running.told['base_url']}/v1/chat/completions"
         return requests.post(url, json=body, headers=headers, timeout=30)
 
+    def looked_at(self) -> None:
+        """Wait until the tray has looked again, and has said what it has to say of it."""
+        # Every look that finds the gateway's figures older than a second has it ask OpenRouter. The first of these may
+        # be under way already, and the last is not over when OpenRouter is asked.
+        last = max((entry["n"] for entry in self.sandbox.log()), default=0)
+        assert self.sandbox.wait_until(lambda log: _asked_for_credits(log, last) >= 3, PATIENCE_S)
+
     def token(self, app: str) -> str:
         """A program's token."""
         return orgate("token", "issue", app, "--state-dir", str(self.folder)).stdout.strip()
+
+
+def _asked_for_credits(log: list[dict[str, Any]], after: int) -> int:
+    return sum(entry["n"] > after and entry["path"].endswith("/credits") for entry in log)
 
 
 @contextmanager
