@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tray.autostart import Kind
+from tray.autostart import Autostart, Kind
 from tray.errors import AlreadyRunning, BadSetting, NoTray, TrayError
 from tray.settings import Settings, load
 
@@ -58,12 +58,9 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
     from tray import program
 
     if wanted.enable_autostart:
-        login = program.login(settings, None if wanted.enable_autostart == "auto" else Kind(wanted.enable_autostart))
-        login.enable()
-        print(f"The tray starts at login from now on: {login.place}")
+        _start_at_login(program.logins(settings), wanted.enable_autostart)
     elif wanted.disable_autostart:
-        usual = program.login(settings)
-        for login in (usual, program.login(settings, Kind.SYSTEMD)) if usual.kind is Kind.XDG else (usual,):
+        for login in program.logins(settings):
             login.disable()
         print("The tray no longer starts at login.")
     elif wanted.watch:
@@ -73,6 +70,22 @@ def _run(wanted: argparse.Namespace, settings: Settings) -> int:
     else:
         _show_icon(settings)
     return 0
+
+
+def _start_at_login(ways: list[Autostart], kind: str) -> None:
+    chosen = next((way for way in ways if kind in ("auto", way.kind)), None)
+    if chosen is None:
+        raise BadSetting(f"--enable-autostart {kind} is another system's; here it is one of {_names(ways)}.")
+    for other in ways:
+        if other is not chosen:
+            # Two trays would start, and the second complain of the first.
+            other.disable()
+    chosen.enable()
+    print(f"The tray starts at login from now on: {chosen.place}")
+
+
+def _names(ways: list[Autostart]) -> str:
+    return ", ".join(way.kind for way in ways)
 
 
 def _show_icon(settings: Settings) -> None:

@@ -31,9 +31,9 @@ _LABEL = "dev.orgate.tray"
 _ABOUT = "What is left at OpenRouter, and a warning in time"
 
 
-def kind_of(platform: str) -> Kind:
-    """The way that suits a system, by its name in `sys.platform`."""
-    return {"win32": Kind.RUN_KEY, "darwin": Kind.LAUNCHD}.get(platform, Kind.XDG)
+def kinds_of(platform: str) -> tuple[Kind, ...]:
+    """The ways that a system has, by its name in `sys.platform`, the one that suits it best first."""
+    return {"win32": (Kind.RUN_KEY,), "darwin": (Kind.LAUNCHD,)}.get(platform, (Kind.XDG, Kind.SYSTEMD))
 
 
 def command(executable: str, options: Sequence[str] = ()) -> list[str]:
@@ -149,6 +149,9 @@ def _unit(command: Sequence[str]) -> str:
             "[Service]",
             f"ExecStart={' '.join(map(_unit_word, command))}",
             "Restart=on-failure",
+            "RestartSec=5",
+            # A setting that cannot be used, and a tray that runs already, are not mended by another try.
+            "RestartPreventExitStatus=2 4",
             "",
             "[Install]",
             "WantedBy=graphical-session.target",

@@ -130,11 +130,18 @@ def show_icon(settings: Settings) -> None:
         messages.stop()
 
 
-def login(settings: Settings, kind: autostart.Kind | None = None) -> Autostart:
-    """Starting this tray at login, in the way that suits the system unless another is named."""
+def login(settings: Settings) -> Autostart:
+    """Starting this tray at login: in the way that is in use, else in the one that suits the system."""
+    ways = logins(settings)
+    return next((way for way in ways if way.is_enabled()), ways[0])
+
+
+def logins(settings: Settings) -> list[Autostart]:
+    """All ways of starting this tray at login that the system has, the one that suits it best first."""
     options = ["--state-dir", str(settings.state)] if settings.state_given else []
     options += ["--url", settings.url] if settings.url else []
-    return Autostart(kind or autostart.kind_of(sys.platform), autostart.command(sys.executable, options), os.environ)
+    command = autostart.command(sys.executable, options)
+    return [Autostart(kind, command, os.environ) for kind in autostart.kinds_of(sys.platform)]
 
 
 def _launcher(settings: Settings) -> launcher.Launcher:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tray.autostart import RUN_KEY, Autostart, Kind, command, kind_of, render
+from tray.autostart import RUN_KEY, Autostart, Kind, command, kinds_of, render
 
 ODD = ["/opt/my tools/orgate-tray", "--state-dir", '/home/a "b" $c %d `e` \\f']
 
@@ -29,6 +29,7 @@ def test_unit() -> None:
     assert "systemd/user/orgate-tray.service" == place
     assert r'''ExecStart="/opt/my tools/orgate-tray" "--state-dir" "/home/a \"b\" $$c %%d `e` \\f"''' in text
     assert "WantedBy=graphical-session.target" in text
+    assert "RestartPreventExitStatus=2 4" in text
 
 
 def test_plist() -> None:
@@ -50,7 +51,7 @@ def test_run_key() -> None:
 
 def test_kind() -> None:
     """Each system has its own way."""
-    assert [Kind.XDG, Kind.LAUNCHD, Kind.RUN_KEY] == [kind_of(name) for name in ("linux", "darwin", "win32")]
+    assert [Kind.XDG, Kind.LAUNCHD, Kind.RUN_KEY] == [kinds_of(name)[0] for name in ("linux", "darwin", "win32")]
 
 
 def test_command(tmp_path: Path) -> None:

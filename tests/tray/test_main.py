@@ -16,7 +16,10 @@ import pytest
 
 from tests.gateway import Gateway
 from tests.tray.places import announced, free_port
+from tray.autostart import Kind
 from tray.files import only_one
+from tray.program import login, logins
+from tray.settings import load
 
 TRAY = str(Path(sys.executable).with_name("orgate-tray"))
 
@@ -184,7 +187,41 @@ def test_autostart(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-@pytest.mark.parametrize("arguments", [("--url", "ftp://x"), ("--poll", "soon"), ("--nonsense",)])
+@pytest.mark.skipif(sys.platform != "linux", reason="two ways of starting at login")
+def test_one_autostart_at_a_time(tmp_path: Path) -> None:
+    """Of the two ways that Linux has only the one that was asked for last stands, so that not two trays start."""
+    home = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}
+    left = []
+    for kind in ("systemd", "xdg", "systemd"):
+        assert 0 == tray("--enable-autostart", kind, **home).returncode
+        left.append(sorted(path.name for path in (tmp_path / ".config").rglob("orgate-tray*") if path.is_file()))
+
+    assert ["orgate-tray.service"] * 2 == left[0] == left[2]
+    assert ["orgate-tray.desktop"] == left[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two ways of starting at login")
+def test_the_menu_knows_the_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a systemd unit starts the tray, that is what "Start at login" shows and switches off."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "c"))
+    found = load({}, {})
+    assert Kind.XDG is login(found).kind
+
+    logins(found)[1].enable()
+
+    assert (Kind.SYSTEMD, True) == (login(found).kind, login(found).is_enabled())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--url", "ftp://x"),
+        ("--poll", "soon"),
+        ("--nonsense",),
+        ("--enable-autostart", "xdg" if sys.platform in ("win32", "darwin") else "run-key"),
+    ],
+)
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     """Wrong usage ends with code 2 and a message that names what is wrong."""
     done = tray("--once", *arguments)

@@ -16,7 +16,7 @@ from tests.tray.desktop.notices import CAPABILITIES, NoticeBoard
 from tests.tray.desktop.panel import Panel
 from tests.tray.desktop.watcher import Watcher
 
-APT = "xvfb dbus python3-gi gir1.2-gtk-3.0 gir1.2-ayatanaappindicator3-0.1"
+APT = "xvfb dbus-daemon python3-gi gir1.2-ayatanaappindicator3-0.1"
 DEBIAN = Path("/usr/lib/python3/dist-packages")
 
 
