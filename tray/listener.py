@@ -94,6 +94,8 @@ class Listener:
         with requests.Session() as session:
             session.trust_env = False
             try:
+                if not _is_gateway(session, place.base_url):
+                    return False
                 response = session.get(
                     f"{place.base_url}{API}/events",
                     headers=headers,
@@ -124,6 +126,12 @@ class Listener:
             with self._lock:
                 self._response = None
         return True
+
+
+def _is_gateway(session: requests.Session, base_url: str) -> bool:
+    """Whether a gateway answers there: nobody else is shown the token."""
+    asked = session.get(f"{base_url}/healthz", timeout=(_CONNECT_S, _SILENCE_S), allow_redirects=False)
+    return asked.status_code == 204
 
 
 def _events(response: requests.Response) -> Iterator[tuple[str, bytes]]:

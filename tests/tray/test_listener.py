@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.gateway import Gateway
-from tests.tray.places import announced, settings
+from tests.lab.client.lab import comes_true
+from tests.tray.places import announced, foreign_server, settings
 from tray import listener as listener_module
-from tray.client import Client
+from tray.client import Client, Place
 from tray.figures import Notice
 from tray.listener import Listener
 
@@ -101,3 +102,18 @@ def test_ends_at_once(gateway: Gateway, there: bool) -> None:
 
     assert time.monotonic() - began < 1
     assert not any(thread.name == "orgate-listener" for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("status", [200, 302, 401])
+def test_stranger_sees_no_token(status: int) -> None:
+    """Whatever else answers at the gateway's address is asked who it is, and shown nothing."""
+    heard = Heard()
+    with foreign_server(status) as other:
+        place = Place(other.url, "a-secret-token")
+        listener = Listener(place=lambda: place, since=lambda: None, heard=heard.take, changed=heard.changes.release)
+        listener.start()
+        asked = comes_true(lambda: bool(other.headers), PATIENCE_S)
+        listener.stop()
+
+    assert asked
+    assert "a-secret-token" not in str(other.headers)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.tray.desktop.bus import private_bus
@@ -59,8 +59,8 @@ class Desktop:
     folder: Path
     watcher: Watcher
     panel: Panel
+    session: ExitStack
     board: NoticeBoard | None = None
-    _stack: ExitStack = field(default_factory=ExitStack)
 
     @property
     def notices(self) -> NoticeBoard:
@@ -79,6 +79,24 @@ class Desktop:
             self.board.close()
             self.board = None
 
+    def restart_panel(self) -> None:
+        """The panel ends, and comes back without a memory of the icons that it showed."""
+        self.stop_panel()
+        self.start_panel()
+
+    def stop_panel(self) -> None:
+        """No panel any more."""
+        self.watcher.close()
+
+    def start_panel(self) -> None:
+        """A panel from now on."""
+        self.watcher = Watcher(self.address)
+        self.panel = Panel(self.address, self.watcher)
+
+    def end_session(self) -> None:
+        """The session bus ends, as at a logout."""
+        self.session.close()
+
     def leftovers(self) -> list[str]:
         """The files that programs left in the folders for temporary ones."""
         return sorted(str(path) for name in ("tmp", "runtime") for path in (self.folder / name).rglob("*"))
@@ -90,15 +108,17 @@ def running_desktop(display: str, folder: Path) -> Iterator[Desktop]:
     for name in ("tmp", "runtime", "home", "python", "bus"):
         (folder / name).mkdir(parents=True, mode=0o700)
     (folder / "python" / "gi").symlink_to(DEBIAN / "gi")
-    with private_bus(folder / "bus") as address:
+    with ExitStack() as session:
+        address = session.enter_context(private_bus(folder / "bus"))
         watcher = Watcher(address)
-        desktop = Desktop(address, _environment(display, address, folder), folder, watcher, Panel(address, watcher))
+        environment = _environment(display, address, folder)
+        desktop = Desktop(address, environment, folder, watcher, Panel(address, watcher), session)
         desktop.start_notices()
         try:
             yield desktop
         finally:
             desktop.stop_notices()
-            watcher.close()
+            desktop.stop_panel()
 
 
 def _environment(display: str, address: str, folder: Path) -> dict[str, str]:

@@ -188,6 +188,44 @@ def test_without_a_tray_it_says_how_to_get_one(
     assert all(word in message for word in words), message
 
 
+def test_a_panel_that_starts_later(desktop: Desktop, start_probe: Callable[..., Probe]) -> None:
+    """At login the tray may be there first; the panel shows it as it is by then."""
+    desktop.stop_panel()
+    probe = start_probe(PROBE_ROWS=json.dumps(ROWS))
+    assert probe.told("ready")
+    probe.show("#0072B2", "before the panel", *ROWS)
+
+    desktop.start_panel()
+
+    eventually(desktop.panel.title, lambda title: title == "before the panel")
+    assert BLUE == desktop.panel.picture().getpixel((32, 32))
+    desktop.panel.click("Quit")
+    assert "quit" == probe.told("action")
+
+
+def test_a_panel_that_starts_anew(desktop: Desktop, probe: Probe) -> None:
+    """After a crash of the panel the icon is back, and is written and clicked as before."""
+    desktop.panel.row("Quit")
+
+    desktop.restart_panel()
+
+    probe.show("#E69F00", "after", *ROWS)
+    eventually(desktop.panel.title, lambda title: title == "after")
+    desktop.panel.click("Quit")
+    assert "quit" == probe.told("action")
+
+
+def test_a_session_that_ends_takes_the_program_with_it(desktop: Desktop, probe: Probe) -> None:
+    """Without its bus an icon cannot be shown: the process ends by itself, soon, and leaves nothing."""
+    probe.send("low", "Low")
+    eventually(lambda: desktop.notices.sent)
+
+    desktop.end_session()
+
+    assert 0 == probe.end()[0]
+    assert [] == desktop.leftovers()
+
+
 def test_gnome_is_told_what_shows_its_icons(desktop: Desktop) -> None:
     """Only where nothing does."""
     gnome = {**desktop.environment, "XDG_CURRENT_DESKTOP": "ubuntu:GNOME"}

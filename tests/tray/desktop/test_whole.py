@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import requests
 
 from app.sandbox import Sandbox
 from tests.tray.desktop.desktop import Desktop
 from tests.tray.desktop.whole import Place, Tray, running_place, running_tray, serving
+from tests.tray.places import foreign_server
 from tests.waiting import eventually
 
 BLUE, ORANGE, VERMILION = (0x00, 0x72, 0xB2, 255), (0xE6, 0x9F, 0x00, 255), (0xD5, 0x5E, 0x00, 255)
@@ -145,6 +149,48 @@ def test_a_gateway_that_is_killed_and_started_again(
         _colour(desktop, BLUE)
         eventually(lambda: desktop.notices.closed, lambda closed: closed == [down.number])
         assert ["The gateway is down"] == _titles(desktop)
+
+
+def test_a_gateway_that_is_started_and_stopped_from_the_menu(
+    desktop: Desktop, place: Place, start_tray: Callable[..., Tray]
+) -> None:
+    """Its own gateway is soon there, gone as soon, and neither is news; it outlives a tray that is quit."""
+    place.running.stop()
+    tray = start_tray(ORGATE_PORT="0", OPENROUTER_BASE_URL=place.sandbox.url)
+    _title(desktop, "The gateway is not running")
+
+    desktop.panel.click("Start the gateway")
+    _title(desktop, "$5.20 is left")
+    desktop.panel.click("Stop the gateway")
+    _title(desktop, "The gateway is not running")
+    desktop.panel.click("Start the gateway")
+    _title(desktop, "$5.20 is left")
+    assert [] == _titles(desktop)
+
+    desktop.panel.click("Quit")
+    assert 0 == tray.process.wait(20)
+    left = json.loads((place.folder / "gateway.json").read_text())
+    assert 204 == requests.get(f"{left['base_url']}/healthz", timeout=10).status_code
+    os.kill(left["pid"], signal.SIGTERM)
+    eventually(lambda: not (place.folder / "gateway.json").exists())
+
+
+def test_what_a_crashed_gateway_left_is_nobody(desktop: Desktop, place: Place, start_tray: Callable[..., Tray]) -> None:
+    """With its process id and its port in other hands the gateway is not running, and can be started."""
+    place.running.process.kill()
+    place.running.process.wait(20)
+    with foreign_server(200) as other:
+        (place.folder / "gateway.json").write_text(json.dumps({"base_url": other.url, "pid": os.getpid()}))
+        tray = start_tray()
+
+        _title(desktop, "The gateway is not running")
+        assert "Start the gateway" in desktop.panel.texts()
+        assert "authorization" not in str(other.headers).lower()
+
+        with serving(place.folder, place.sandbox):
+            _title(desktop, "$5.20 is left")
+            assert [] == _titles(desktop)
+    assert tray.process.poll() is None
 
 
 def test_a_token_that_is_refused(desktop: Desktop, place: Place, start_tray: Callable[..., Tray]) -> None:
