@@ -303,8 +303,10 @@ class Conductor:
             self._tell("copy", "There is no address to copy", "The gateway is not running.")
             return
         address = f"{base_url}/v1"
-        copied = self._desk.copy(address)
-        self._tell("copy", "Address copied" if copied else "There is no program that copies texts", address)
+        if self._desk.copy(address):
+            self._tell("copy", "Address copied", address)
+        else:
+            self._tell("copy", "There is no program that copies texts", f"{address}\nInstall wl-copy, xclip or xsel.")
 
     def _switch(self, name: str, app: str) -> None:
         try:

@@ -117,6 +117,9 @@ class Poller:
     def _hasten(self, force: bool) -> None:
         self._due = float("-inf")
         self._force = self._force or force
+        if force:
+            # Somebody waits for it: should this look fail too, the next one comes soon.
+            self._misses = 0
 
     def _run(self) -> None:
         wait_s = 0.0

@@ -65,7 +65,7 @@ def watch(settings: Settings, *, as_json: bool) -> None:
 
 def show_icon(settings: Settings) -> None:
     """Show the icon until its owner quits it; raises NoTray where there is no tray."""
-    if not importlib.util.find_spec("PIL"):
+    if not all(map(importlib.util.find_spec, _packages(sys.platform))):
         raise NoTray("The tray's own packages are not installed.", "Install them with: pip install 'orgate[tray]'")
     from tray.artwork import draw
     from tray.conductor import LINKS, Conductor
@@ -128,6 +128,10 @@ def show_icon(settings: Settings) -> None:
         listener.stop()
         poller.stop()
         messages.stop()
+
+
+def _packages(platform: str) -> tuple[str, ...]:
+    return ("PIL", "pystray") if platform in ("win32", "darwin") else ("PIL", "pystray", "jeepney")
 
 
 def login(settings: Settings) -> Autostart:

@@ -205,15 +205,19 @@ def test_rows_that_only_tell(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("works", "title"), [(True, "Address copied"), (False, "There is no program that copies texts")]
+    ("works", "title", "advice"),
+    [
+        (True, "Address copied", ""),
+        (False, "There is no program that copies texts", "\nInstall wl-copy, xclip or xsel."),
+    ],
 )
-def test_copy(stage: Stage, works: bool, title: str) -> None:
-    """The address is copied, or shown where nothing can copy it."""
+def test_copy(stage: Stage, works: bool, title: str, advice: str) -> None:
+    """The address is copied, or shown where nothing can copy it, with what could."""
     stage.desk.works = works
     stage.conductor.act("copy")
 
     assert [f"{PLACE}/v1"] == stage.desk.copied
-    assert (title, f"{PLACE}/v1") == (stage.notifier.sent[0].title, stage.notifier.sent[0].body)
+    assert (title, f"{PLACE}/v1{advice}") == (stage.notifier.sent[0].title, stage.notifier.sent[0].body)
 
 
 def test_no_browser(stage: Stage) -> None:

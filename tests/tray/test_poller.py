@@ -137,6 +137,21 @@ def test_forced_refresh() -> None:
     assert [False, True, False] == scene.forced
 
 
+def test_forced_refresh_begins_anew() -> None:
+    """Whoever asks for a refresh after many failures does not wait long for the next one, should it fail too."""
+    looked = threading.Event()
+    scene = Scene(FakeClock(), DOWN)
+    scene.run(1000)
+    scene.looks.clear()
+    scene.delivered = lambda _: looked.set()
+    scene.poller.refresh(force=True)
+    scene.poller.start()
+    assert looked.wait(5)
+    scene.poller.stop()
+
+    assert [5, 10] == scene.run(16)
+
+
 def test_one_thread() -> None:
     """Looks, what follows them, and all that was asked for happen in the poller's one thread."""
     threads: set[int] = set()
