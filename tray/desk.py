@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 import webbrowser
 from collections.abc import Mapping
 
-_PATIENCE_S = 5.0
+_PATIENCE_S = 3.0
 
 
 class Desk:
@@ -19,10 +20,12 @@ class Desk:
 
     def open(self, url: str) -> bool:
         """Show a page in the browser; whether there is one."""
-        try:
-            return webbrowser.open(url)
-        except (webbrowser.Error, OSError):
-            return False
+        opened: list[bool] = []
+        opening = threading.Thread(target=lambda: opened.append(_open(url)), name="orgate-browser", daemon=True)
+        opening.start()
+        # Some browsers are the very program that was started, and end when their owner closes them.
+        opening.join(_PATIENCE_S)
+        return opening.is_alive() or opened == [True]
 
     def copy(self, text: str) -> bool:
         """Put a text on the clipboard; whether there is a program for that."""
@@ -43,6 +46,13 @@ class Desk:
                     continue
                 if done.returncode == 0:
                     return True
+        return False
+
+
+def _open(url: str) -> bool:
+    try:
+        return webbrowser.open(url)
+    except (webbrowser.Error, OSError):
         return False
 
 
