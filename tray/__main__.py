@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "--enable-autostart",
         nargs="?",
         const="auto",
-        choices=["auto", *Kind],
+        choices=["auto", *map(str, Kind)],
         metavar="KIND",
         help=f"start the tray at login; KIND is one of {', '.join(Kind)}",
     )

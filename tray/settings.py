@@ -93,6 +93,8 @@ def _folders(named: str | None) -> tuple[Path, Path]:
             folder = Path(named).expanduser().absolute()
         except RuntimeError:
             raise BadSetting("ORGATE_STATE_DIR names the home of nobody.") from None
+        if folder.exists() and not folder.is_dir():
+            raise BadSetting(f"ORGATE_STATE_DIR takes a folder, and {folder} is none.")
         return folder, folder
     import platformdirs
 

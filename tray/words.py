@@ -152,7 +152,8 @@ def _of_trouble(snapshot: Snapshot, trouble: Trouble, now: datetime, hidden: boo
     place = snapshot.reading.base_url
     match trouble:
         case Trouble.DOWN:
-            return "The gateway is not running. Start it with: orgate serve"
+            where = f" at {place}" if place else ""
+            return f"The gateway is not running{where}. Start it with: orgate serve"
         case Trouble.SILENT:
             return f"The gateway at {place} does not answer. Look at its log, or start it anew."
         case Trouble.FOREIGN:

@@ -73,6 +73,7 @@ def test_url(url: str, root: str) -> None:
         ("ORGATE_TRAY_POLL", "0"),
         ("ORGATE_TRAY_POLL", "1e9"),
         ("ORGATE_TOKEN_FILE", "/nonexistent/token"),
+        ("ORGATE_STATE_DIR", __file__),
     ],
 )
 def test_bad_value(name: str, value: str) -> None:

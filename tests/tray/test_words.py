@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -67,6 +68,13 @@ def test_three_different_messages() -> None:
         "The gateway has no OpenRouter key. Give it one with: orgate key set",
         "OpenRouter cannot be reached. The balance is unknown until then.",
     ] == told
+
+
+def test_where_no_gateway_runs() -> None:
+    """Whoever gave a wrong address sees which one it was."""
+    told = words.sentence(seen(replace(failed(Trouble.DOWN), base_url="http://box:1")), NOW)
+
+    assert "The gateway is not running at http://box:1. Start it with: orgate serve" == told
 
 
 @pytest.mark.parametrize("trouble", list(Trouble))
