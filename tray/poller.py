@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable
@@ -91,8 +92,7 @@ class Poller:
 
     def turn(self) -> float:
         """Do what is due now; the seconds until there may be something again."""
-        pulse = Pulse(self._clock.now(), self._clock.monotonic())
-        if self._pulse is not None and slept(self._pulse, pulse, self._meant_s):
+        if self._pulse is not None and slept(self._pulse, self._now(), self._meant_s):
             self._woke()
             self._hasten(force=False)
         signature = self._signature()
@@ -101,18 +101,28 @@ class Poller:
             self._hasten(force=False)
         if self._clock.monotonic() >= self._due:
             self._once()
-        self._pulse = Pulse(self._clock.now(), self._clock.monotonic())
+        self._pulse = self._now()
         self._meant_s = min(max(self._due - self._pulse.steady, 0.0), _SLICE_S)
         return self._meant_s
 
     def _once(self) -> None:
         force, self._force = self._force, False
+        before = self._now()
         reading = self._look(force)
+        # A look may take long: it is the wall clock that tells of sleep.
+        dozed = slept(before, self._now(), meant_s=math.inf)
+        if dozed:
+            self._woke()
         failed = reading.trouble is not None or (reading.credits is not None and reading.credits.stale)
         self._misses = self._misses + 1 if failed else 0
         # What the owner sees may change how soon the next look is wanted.
         self._deliver(reading)
         self._due = self._clock.monotonic() + pause_s(self._misses, self._poll_s, self._hurry_s())
+        if dozed:
+            self._hasten(force=False)
+
+    def _now(self) -> Pulse:
+        return Pulse(self._clock.now(), self._clock.monotonic())
 
     def _hasten(self, force: bool) -> None:
         self._due = float("-inf")

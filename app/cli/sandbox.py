@@ -29,7 +29,7 @@ def command(port: str | None, state_dir: str | None, as_json: bool, list_faults:
     """
     from app.sandbox.faults import listing
     from app.sandbox.server import Sandbox
-    from app.server import holder_of
+    from app.server import holder_of, wait_for_signal
 
     if list_faults:
         rows = listing()
@@ -55,6 +55,6 @@ def command(port: str | None, state_dir: str | None, as_json: bool, list_faults:
         else:
             click.echo(f"The sandbox is ready: OPENROUTER_BASE_URL={sandbox.url}")
             click.echo("Any key that starts with sk-or- will do. Ctrl-C ends it.")
-        ended.wait()
+        wait_for_signal(ended)
     finally:
         sandbox.stop()

@@ -30,6 +30,9 @@ from app.services.lanes import Lane
 _log = logging.getLogger("orgate.server")
 
 DRAIN_S = 10.0
+_SIGNAL_S = 1.0
+"""Within this time a signal is acted on that did not interrupt the main thread's wait."""
+
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _CONNECTIONS = 1024
 _QUICK_THREADS = 8
@@ -152,7 +155,7 @@ class Server:
         """Serve until a signal comes, then close."""
         self.start()
         on_ready()
-        self._stop_asked.wait()
+        wait_for_signal(self._stop_asked)
         self.close(drain)
 
     def _on_signal(self, *_: object) -> None:
@@ -201,6 +204,17 @@ class Server:
         """Wake the loop and have its thread do this: a socket must not be closed while it is being polled."""
         trigger: Any = self._listeners[0].trigger  # the stubs take it for its number
         trigger.pull_trigger(work)
+
+
+def wait_for_signal(ended: threading.Event) -> None:
+    """
+    Wait, in the main thread, until a signal's handler has set the event.
+
+    Handlers run in this thread only, and a signal that came just before a wait does not interrupt it: one without an
+    end would go on forever.
+    """
+    while not ended.wait(_SIGNAL_S):
+        """Not yet."""
 
 
 def is_loopback(host: str) -> bool:

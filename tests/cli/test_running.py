@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -113,6 +114,18 @@ def test_signal_during_the_start(tmp_path: Path, sandbox: Sandbox, sign: signal.
             process.kill()
 
     assert (0, False) == (code, (folder / "gateway.json").exists())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sends a signal to a thread of another process")
+@pytest.mark.parametrize("command", ["demo", "sandbox"])
+def test_signal_that_wakes_nobody(tmp_path: Path, command: str) -> None:
+    """A signal that does not interrupt the main thread's wait, by coming just before it or elsewhere, ends it too."""
+    with started(command, "--port", "0", "--state-dir", str(tmp_path / "d")) as running:
+        pid = running.process.pid
+        other = next(int(name) for name in os.listdir(f"/proc/{pid}/task") if int(name) != pid)
+        assert 0 == ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM)
+
+        assert 0 == running.process.wait(20)
 
 
 def test_no_key(tmp_path: Path) -> None:

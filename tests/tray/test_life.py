@@ -112,7 +112,7 @@ def test_a_day(make_gateway: Start) -> None:
         tracemalloc.stop()
 
     # Python's own stores fill up by some thousand bytes; one number kept from each look would be twice this.
-    assert after - before < max(4096, 16 * (HOURS - 2) * 60)
+    assert after - before < max(8192, 16 * (HOURS - 2) * 60)
     assert descriptors() <= files + 2
     assert 1 == len(tray.shell.shown)
     assert [] == tray.notifier.sent

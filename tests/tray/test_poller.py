@@ -28,6 +28,7 @@ class Scene:
         self.hurry: float | None = None
         self.signature = 0
         self.delivered: Callable[[Reading], None] = lambda _: None
+        self.looking: Callable[[], None] = lambda: None
         self.poller = Poller(
             look=self._look,
             deliver=lambda one: self.delivered(one),
@@ -41,6 +42,7 @@ class Scene:
     def _look(self, force: bool) -> Reading:
         self.looks.append(self.clock.monotonic())
         self.forced.append(force)
+        self.looking()
         return self.reading
 
     def _wake(self) -> None:
@@ -109,6 +111,18 @@ def test_sleep() -> None:
     scene.run(1)
 
     assert (1, 2) == (scene.woken, len(scene.looks))
+
+
+def test_sleep_during_a_look() -> None:
+    """A look that the computer slept in is known for one before what it brought is judged, and is made again."""
+    clock = FakeClock()
+    scene = Scene(clock, DOWN)
+    known: list[int] = []
+    scene.delivered = lambda _: known.append(scene.woken)
+    scene.looking = lambda: clock.sleep(600) if len(scene.looks) == 1 else None
+    scene.run(1)
+
+    assert [1, 1] == known
 
 
 def test_slow_look_is_no_sleep() -> None:
