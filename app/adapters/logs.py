@@ -52,6 +52,7 @@ class LogSink:
             "first_byte": None if report.first_byte_s is None else round(report.first_byte_s, 4),
             "generation_id": report.generation_id,
             "attempts": list(report.attempts),
+            "cache": report.recall.found if report.recall else None,
         }
         level = logging.INFO if report.outcome in ("answered", "left") else logging.WARNING
         self._write(level, "call.ended", facts)

@@ -111,6 +111,7 @@ class MetricsSink:
         self._attempts = self._counter("attempts", "Attempts for calls that are over.", "model", "outcome")
         self._fallbacks = Counter("orgate_fallbacks", "Moves to another model of a chain.", registry=registry)
         self._retries = self._counter("retries", "Attempts that asked the same model again.", "model")
+        self._recalls = self._counter("cache", "Calls that asked for the cache of answers.", "app", "found")
         self._warnings = self._counter("warnings", "Warnings, by the log line's event.", "event")
         self._failures = self._counter("failures", "Failures of orgate itself, by the log line's event.", "event")
         self._costs = Costs()
@@ -151,6 +152,8 @@ class MetricsSink:
         if report.usage is not None:
             self._count_tokens(report.app, model, report.usage)
         self._count_attempts(report.attempts)
+        if report.recall is not None:
+            self._recalls.of(report.app, report.recall.found).inc()
 
     def note(self, event: str, **facts: object) -> None:
         """Nothing is counted."""

@@ -19,6 +19,7 @@ from app.bootstrap import openrouter, sinks, state
 from app.core.ports import Clock, Events, Ledger, Upstream, Vault
 from app.core.redact import fingerprint
 from app.services.agents import Agents
+from app.services.answercache import AnswerCache
 from app.services.breakers import Breakers
 from app.services.bulletin import Bulletin
 from app.services.bundle import Services
@@ -29,6 +30,7 @@ from app.services.holds import Holds, Spent
 from app.services.models import Models
 from app.services.once import Repeats
 from app.services.pursuit import Pursuit
+from app.services.recall import Recaller
 from app.services.reconcile import Reconciler
 from app.services.relay import Relay
 from app.services.settler import Settler
@@ -109,7 +111,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         lookups=lookups,
         health=HealthCheck(credits, models, clock),
         relay=relay,
-        repeats=Repeats(relay, clock),
+        repeats=Repeats(Recaller(relay, AnswerCache(clock)), clock),
         ledger=ledger,
         pauses=pauses,
         reconciler=reconciler,

@@ -41,4 +41,20 @@ def _lines(story: dict[str, Any]) -> list[str]:
     through = f" through agent/{story['agent']}" if story.get("agent") else ""
     who = f"{story['call_id']} of {story['app']}{through}"
     head = f"{who}: {story['outcome']}{by} after {story['duration_s']:.3f} s, {cost}"
-    return [head, table(rows, right=frozenset({0, 2, 4})) if story["attempts"] else "Nothing was sent."]
+    return [
+        head,
+        *_recall(story),
+        table(rows, right=frozenset({0, 2, 4})) if story["attempts"] else "Nothing was sent.",
+    ]
+
+
+def _recall(story: dict[str, Any]) -> list[str]:
+    """What the cache of answers had, for a call that asked for it."""
+    match story.get("cache"):
+        case "hit":
+            return [f"The answer is {story['cache_age_s']:.0f} s old and came from the cache (X-Orgate-Cache)."]
+        case "miss":
+            return ["The cache had no such answer."]
+        case "bypass":
+            return ["The cache is not used for calls with tools, images, files or sound."]
+    return []

@@ -40,6 +40,7 @@ def command() -> None:
 @click.option("--first-content-timeout", metavar="S", help="Move on from a model that is silent so long.")
 @click.option("--idle-timeout", metavar="S", help="The same inside an answer.")
 @click.option("--timeout", metavar="S", help="The longest a call may take.")
+@click.option("--cache", metavar="S", help="Give answers to the same call again that are no older.")
 @click.option("--retry-ambiguous", is_flag=True, help="Repeat what may have been billed already.")
 @click.option("--past-policy", is_flag=True, help="Ask the chain's next model also after a refusal for the content.")
 @click.option("--clamp", is_flag=True, help="Ask for as long an answer as can be paid for, where the call cannot.")
@@ -87,20 +88,24 @@ def issue(
 @command.command("set")
 @click.argument("name")
 @limits.given
+@click.option("--cache", metavar="S", help='Give answers to the same call again that are no older. Or "none".')
 @options.state_dir
 @options.as_json
-def set_limits(name: str, state_dir: str | None, as_json: bool, **given: Any) -> None:  # limits, by name
+def set_limits(name: str, cache: str | None, state_dir: str | None, as_json: bool, **given: Any) -> None:  # limits
     """Change the limits of all tokens of the program NAME; at once, without new tokens or a restart.
 
     What is not named stays. The budgets that are given take the place of all it had. --budget none, --models all,
-    --max-price none and --rate-chat default lift a limit.
+    --max-price none, --rate-chat default and --cache none lift what was set.
 
     \b
     Example:
       orgate token set my-editor --budget 5/day --budget 50/month
+      orgate token set my-tests --cache 3600
       orgate token set my-editor --budget none --models "anthropic/*"
     """
     changes = limits.read(given)
+    if cache is not None:
+        changes["wishes"] = {"cache": None if cache == "none" else cache}
     if not changes:
         raise Failure("Say what to change; see: orgate token set --help", MISUSED)
     try:
@@ -113,7 +118,7 @@ def set_limits(name: str, state_dir: str | None, as_json: bool, **given: Any) ->
         emit([_shape(grant) for grant in changed])
     else:
         last = changed[-1]
-        told = "; ".join(filter(None, [limits.told(last), _quotas(last)])) or "no limits of its own"
+        told = "; ".join(filter(None, [limits.told(last), _quotas(last), _cache(last)])) or "no limits of its own"
         click.echo(f"Changed {len(changed)} token{'s' if len(changed) > 1 else ''} of {name}: {told}.")
 
 
@@ -206,6 +211,11 @@ def _row(grant: Grant) -> tuple[str, ...]:
 
 def _quotas(grant: Grant) -> str:
     return ", ".join(f"{kind} {rate}" for kind, rate in grant.quotas.items())
+
+
+def _cache(grant: Grant) -> str:
+    seconds = grant.wishes.get("cache")
+    return "" if seconds is None else f"answers up to {seconds} s old"
 
 
 def _day(moment: int) -> str:

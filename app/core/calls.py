@@ -16,6 +16,16 @@ from app.core.wishes import Wishes
 
 
 @dataclass(frozen=True)
+class Recall:
+    """What the cache of answers had for a call that asked for it."""
+
+    found: str
+    """"hit", "miss", or "bypass" for a call that it never serves."""
+    age_s: float | None = None
+    """How old the answer was that it had."""
+
+
+@dataclass(frozen=True)
 class Call:
     """One request of an app for an answer, checked and ready to be sent."""
 
@@ -40,6 +50,8 @@ class Call:
     """Once begun it runs to its end although the app has left: the app can ask for the answer again."""
     agent: str | None = None
     """The agent that was called, by its id."""
+    recall: Recall | None = None
+    """None for a call that did not ask for the cache of answers."""
 
     @cached_property
     def size(self) -> int:
@@ -88,3 +100,5 @@ class CallReport:
     """The agent that was called."""
     overhead_s: float | None = None
     """What the gateway itself took before the first content, waits between attempts included; None without content."""
+    recall: Recall | None = None
+    """None where the cache of answers was not asked for; a hit has no attempts and costs nothing."""

@@ -11,6 +11,7 @@ from app.core.errors import BadRequest
 PREFIX = "X-Orgate-"
 NAMES = (
     "delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous", "past-policy", "clamp",
+    "cache",
 )  # fmt: skip
 """What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
 
@@ -36,6 +37,8 @@ class Wishes:
     """Ask the next model also after a refusal for the content."""
     clamp: bool = False
     """Ask once more with the max_tokens that can be paid for, where the call as it is cannot."""
+    cache_s: float | None = None
+    """Give an answer again that is no older; 0 asks anew, None knows no cache (app/core/cache)."""
 
     @property
     def hasty(self) -> bool:
@@ -59,6 +62,7 @@ def read(given: Mapping[str, str]) -> Wishes:
         retry_ambiguous=_flag(given, "retry-ambiguous"),
         past_policy=_flag(given, "past-policy"),
         clamp=_flag(given, "clamp"),
+        cache_s=_seconds(given, "cache", least=0.0),
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from app.core.errors import Conflict, GatewayError
 from app.core.idempotency import Once
+from app.services.bounded import Bounded
 from app.services.relay import Delivery
 
 KEPT_S = 86_400.0
@@ -46,12 +47,10 @@ class Memory:
 
     def __init__(self, most_bytes: int = MOST_BYTES, most_calls: int = MOST_CALLS) -> None:
         self.id = secrets.token_hex(8)
-        self._most_bytes = most_bytes
         self._most_calls = most_calls
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._kept: deque[tuple[float, int, Entry]] = deque()
-        """When each outcome came, and how large it is; oldest first."""
-        self._bytes = 0
+        self._kept: Bounded[Entry, float] = Bounded(most_bytes)
+        """When each outcome came."""
 
     def find(self, once: Once) -> Entry | None:
         """The call with this key; None when there is none and it may be made. Raises Conflict."""
@@ -82,10 +81,8 @@ class Memory:
         entry.outcome = outcome
         body = outcome.body if isinstance(outcome, Delivery) else b""
         assert isinstance(body, bytes)
-        self._kept.append((now, len(body), entry))
-        self._bytes += len(body)
-        while self._bytes > self._most_bytes and len(self._kept) > 1:
-            self._drop_oldest()
+        for dropped in self._kept.put(entry, now, len(body)):
+            _forget(dropped)
         entry.finish()
 
     def undo(self, once: Once, entry: Entry) -> None:
@@ -96,18 +93,18 @@ class Memory:
 
     def tidy(self, now: float) -> None:
         """Let go of answers that are a day old."""
-        while self._kept and now - self._kept[0][0] > KEPT_S:
-            self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        _, size, entry = self._kept.popleft()
-        self._bytes -= size
-        entry.is_gone, entry.outcome = True, None
+        while (oldest := self._kept.oldest()) is not None and now - oldest[1] > KEPT_S:
+            _forget(oldest[0])
+            self._kept.drop(oldest[0])
 
     def _forget_half(self) -> None:
         for _ in range(len(self._entries) // 2):
             self._entries.popitem(last=False)
         self.id = secrets.token_hex(8)
+
+
+def _forget(entry: Entry) -> None:
+    entry.is_gone, entry.outcome = True, None
 
 
 def gone() -> Conflict:

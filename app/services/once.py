@@ -11,20 +11,21 @@ from app.core.errors import GatewayError, Left
 from app.core.idempotency import Once
 from app.core.ports import Clock, Peer
 from app.services.memory import Entry, Memory, gone
-from app.services.relay import Delivery, Relay
+from app.services.recall import Recaller
+from app.services.relay import Delivery
 
 _LOOK_S = 0.2
 
 
 class Repeats:
     """
-    Stands in front of the relay for plain calls; streams pass, since half of one cannot be given again.
+    Stands in front of the cache and the relay for plain calls; streams pass, since half of one cannot be given again.
 
     A call with a key runs to its end although its app leaves, from when its first attempt is begun.
     """
 
-    def __init__(self, relay: Relay, clock: Clock) -> None:
-        self._relay = relay
+    def __init__(self, calls: Recaller, clock: Clock) -> None:
+        self._calls = calls
         self._clock = clock
         self._lock = threading.Lock()
         self._memories: dict[str, Memory] = {}
@@ -32,7 +33,7 @@ class Repeats:
     def deliver(self, call: Call, once: Once | None, peer: Peer) -> Delivery:
         """The answer to a call: a new one, or what it became when it was first made. Raises GatewayError."""
         if once is None or call.stream:
-            return self._relay.deliver(call, peer)
+            return self._calls.deliver(call, peer)
         while True:
             memory, entry, is_new = self._entry(call.app, once)
             if is_new:
@@ -57,7 +58,7 @@ class Repeats:
 
     def _made(self, call: Call, once: Once, peer: Peer, memory: Memory, entry: Entry) -> Delivery:
         try:
-            delivery = self._relay.deliver(replace(call, lasting=True), peer)
+            delivery = self._calls.deliver(replace(call, lasting=True), peer)
         except GatewayError as error:
             # What cannot have been billed may be asked again under its key, as the SDKs do.
             is_final = error.begun and not error.should_retry

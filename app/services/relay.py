@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.core.calls import Call, CallReport
 from app.core.errors import GatewayError, Unavailable
+from app.core.meter import Reading
 from app.core.money import dollars
 from app.core.pauses import EVERYBODY, ended, paused
 from app.core.ports import Clock, Events, Pauses, Peer
@@ -89,6 +90,14 @@ class Relay:
             self._end(run, 500, "internal_error")
             raise
 
+    def again(self, call: Call, peer: Peer, answer: Delivery, reading: Reading) -> Delivery:
+        """An answer that there is already, for a call that is taken and told of like any other; raises GatewayError."""
+        run = Run(call, peer, self._clocks(call), self._clock)
+        self._begin(run)
+        run.reading = reading
+        headers = self._whole(run)
+        return replace(answer, headers={**headers, **answer.headers})
+
     def drain(self, grace_s: float) -> int:
         """Take no new calls, let the running ones finish for up to `grace_s` s, end the rest; how many those were."""
         with self._idle:
@@ -149,10 +158,14 @@ class Relay:
     def _plain(self, run: Run) -> Delivery:
         answer = self._pursuit.answer(run)
         assert isinstance(answer, Plain)
+        return Delivery("application/json", self._whole(run), answer.body)
+
+    def _whole(self, run: Run) -> dict[str, str]:
+        """The answer is there, all of it: the call is over. The headers that it goes out with."""
         run.first_byte_s = self._clock.monotonic() - run.call.started
         headers = self._headers(run)
         self._end(run, 200, "answered")
-        return Delivery("application/json", headers, answer.body)
+        return headers
 
     def _stream(self, run: Run) -> Delivery:
         search = Search(self._pursuit, run)
@@ -175,6 +188,7 @@ class Relay:
             "x-orgate-overhead-duration-ms": f"{max(0.0, overhead_ms):.2f}",
             "x-orgate-attempted-fallbacks": str(max(0, distinct - 1)),
             "x-orgate-attempted-retries": str(len(run.asked) - distinct),
+            "x-orgate-cache": run.call.recall.found if run.call.recall else None,
         }
         return {name: _header_safe(value) for name, value in values.items() if value}
 
@@ -205,6 +219,7 @@ class Relay:
             model=call.model,
             fallbacks=call.plan.models[1:],
             agent=call.agent,
+            recall=call.recall,
             stream=call.stream,
             status=status,
             outcome=outcome,

@@ -15,7 +15,7 @@ from app.services.pursuit import Pursuit
 from app.services.run import Run
 
 _KEEP_ALIVE_S = 5.0
-_KEEP_ALIVE = b": orgate is waiting for the model\n\n"
+KEEP_ALIVE = b": orgate is waiting for the model\n\n"
 _DONE_LINE = re.compile(rb"(?:\A|(?<=[\r\n]))data: ?\[DONE\]")
 
 
@@ -94,7 +94,7 @@ class Stream:
     def _relayed(self) -> Generator[bytes, None, None]:
         try:
             while self._found is None:
-                yield _KEEP_ALIVE
+                yield KEEP_ALIVE
                 self._found = self._search.result(_KEEP_ALIVE_S)
             self._run.first_byte_s = self._clock.monotonic() - self._run.call.started
             if self._found.ready:

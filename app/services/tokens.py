@@ -120,12 +120,13 @@ class TokenOffice:
         budgets: Mapping[str, int] | None = None,
         models: Iterable[str] | None = None,
         max_price: Mapping[str, str] | None = None,
+        wishes: Mapping[str, str | None] | None = None,
     ) -> list[Grant]:
         """
         Change what all tokens in force of this app allow, and return their grants; raises NotFound, BadRequest.
 
-        What is None stays as it is, an empty one lifts the limit, another takes the old one's place. Quotas are
-        changed one by one; None as a quota gives back the gateway's own.
+        What is None stays as it is, an empty one lifts the limit, another takes the old one's place. Quotas and wishes
+        are changed one by one; None as a quota gives back the gateway's own, None as a wish is none.
         """
         changed: dict[str, Any] = {}
         if budgets is not None:
@@ -136,10 +137,14 @@ class TokenOffice:
             changed["max_price"] = read_ceiling(max_price)
         given = quotas or {}
         own = _quotas(given)
+        wished = wishes or {}
+        new = {name: text for name, text in wished.items() if text is not None}
+        read_wishes(new)
 
         def update(grant: Grant) -> Grant:
             others = {kind: rate for kind, rate in grant.quotas.items() if kind not in given}
-            return replace(grant, quotas={**others, **own}, **changed)
+            kept = {name: text for name, text in grant.wishes.items() if name not in wished}
+            return replace(grant, quotas={**others, **own}, wishes={**kept, **new}, **changed)
 
         now = self._clock.now()
         ids = frozenset(

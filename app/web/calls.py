@@ -42,4 +42,6 @@ def _shape(report: CallReport) -> dict[str, Json]:
         "duration_s": round(report.duration_s, 3),
         "first_byte_s": None if report.first_byte_s is None else round(report.first_byte_s, 3),
         "attempts": list(report.attempts),
+        "cache": None if report.recall is None else report.recall.found,
+        "cache_age_s": None if report.recall is None else report.recall.age_s,
     }

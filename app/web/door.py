@@ -18,7 +18,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _FOREIGN_SITES = frozenset({"cross-site", "same-site"})
 _ALLOWED_METHODS = "GET, POST, OPTIONS"
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9-]+(?: *, *[A-Za-z0-9-]+)*")
-_SHOWN_HEADERS = frozenset({"retry-after", "x-generation-id", "x-request-id", "x-should-retry"})
+_SHOWN_HEADERS = frozenset({"age", "retry-after", "x-generation-id", "x-request-id", "x-should-retry"})
 _ALLOWED_HEADERS = "authorization, content-type, x-api-key, anthropic-version, anthropic-beta"
 
 

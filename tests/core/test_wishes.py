@@ -24,6 +24,8 @@ TIMES = ["first-content-timeout", "idle-timeout", "timeout"]
         pytest.param({"timeout": " 86400 "}, Wishes(total_s=86_400.0), id="total"),
         pytest.param({"retry-ambiguous": "1"}, Wishes(retry_ambiguous=True), id="ambiguous"),
         pytest.param({"retry-ambiguous": "0"}, Wishes(), id="not ambiguous"),
+        pytest.param({"cache": "3600"}, Wishes(cache_s=3600.0), id="cache"),
+        pytest.param({"cache": "0"}, Wishes(cache_s=0.0), id="cache anew"),
         pytest.param({"color": "red"}, Wishes(), id="unknown"),
     ],
 )
@@ -34,9 +36,9 @@ def test_wishes(given: dict[str, str], wishes: Wishes) -> None:
 
 def test_all_at_once() -> None:
     """Every name is a wish of its own."""
-    values = ["whole", "1", "2", "3", "4", "1", "1", "1"]
+    values = ["whole", "1", "2", "3", "4", "1", "1", "1", "5"]
 
-    assert Wishes(True, 1.0, 2.0, 3.0, 4.0, True, True, True) == read(dict(zip(NAMES, values, strict=True)))
+    assert Wishes(True, 1.0, 2.0, 3.0, 4.0, True, True, True, 5.0) == read(dict(zip(NAMES, values, strict=True)))
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,9 @@ def test_all_at_once() -> None:
         ("retry-ambiguous", "", "X-Orgate-Retry-Ambiguous"),
         ("queue", "-1", "X-Orgate-Queue"),
         ("queue", "1m", "X-Orgate-Queue"),
+        ("cache", "on", "X-Orgate-Cache"),
+        ("cache", "-1", "X-Orgate-Cache"),
+        ("cache", "86401", "X-Orgate-Cache"),
         ("first-content-timeout", "0", "X-Orgate-First-Content-Timeout"),
         ("idle-timeout", "0.0", "X-Orgate-Idle-Timeout"),
         *(

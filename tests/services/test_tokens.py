@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.adapters.tokens import TokenBook
+from app.core.errors import BadRequest
 from app.services.tokens import DAY_S, TokenOffice
 from tests.services.fakes import FakeClock
 
@@ -59,3 +60,15 @@ def test_current_is_not_revoked(office: TokenOffice) -> None:
     office.revoke("agent")
 
     assert token != office.current("agent")
+
+
+def test_wishes_change_one_by_one(office: TokenOffice) -> None:
+    """A wish of an app's tokens can be set and taken back; the others stay."""
+    office.issue("agent", wishes={"queue": "60"})
+
+    (cached,) = office.change("agent", wishes={"cache": "3600"})
+    (plain,) = office.change("agent", wishes={"cache": None})
+
+    assert ({"queue": "60", "cache": "3600"}, {"queue": "60"}) == (cached.wishes, plain.wishes)
+    with pytest.raises(BadRequest, match="X-Orgate-Cache"):
+        office.change("agent", wishes={"cache": "soon"})
