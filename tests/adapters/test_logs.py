@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.adapters.logs import LogSink, configure
+from app.core.calls import Recall
 from tests.adapters.calls import report
 
 KEY = "sk-or-v1-canary0123456789"
@@ -50,6 +51,16 @@ def test_line_of_a_call(logging_to: Callable[..., Any]) -> None:
         "provider": "OpenAI",
     }.items() <= line.items()
     assert ("call.ended", "info") == (line["event"], line["level"])
+
+
+@pytest.mark.parametrize(("recall", "told"), [(None, None), (Recall("hit", 3.5), "hit"), (Recall("miss"), "miss")])
+def test_cache(logging_to: Callable[..., Any], recall: Recall | None, told: str | None) -> None:
+    """The line tells what the cache of answers had, for a call that asked for it."""
+    sink, lines = logging_to()
+
+    sink.call_ended(report(recall=recall))
+
+    assert told == lines()[0]["cache"]
 
 
 def test_unknown_cost(logging_to: Callable[..., Any]) -> None:

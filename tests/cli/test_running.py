@@ -362,3 +362,18 @@ def test_explain(served: Running) -> None:
     assert (0, 1) == (story.returncode, unknown.returncode)
     assert "sandbox/404-no-endpoints" in story.stdout
     assert "answered" in story.stdout
+
+
+def test_explain_cache(served: Running) -> None:
+    """The story of a call says where its answer came from when it asked for the cache."""
+    folder = served.told["folder"]
+    token = orgate("token", "issue", "repeater", "--cache", "60", "--state-dir", folder).stdout.strip()
+    bodies = [{"temperature": 0}, {"temperature": 0}, {"tool_choice": "none"}]
+    ids = [_chat(served.told, token, model="sandbox/ok", **body).headers["x-orgate-call-id"] for body in bodies]
+
+    miss, hit, bypass = (orgate("explain", call_id, "--state-dir", folder).stdout for call_id in ids)
+
+    assert "no such answer" in miss
+    assert "0 s old and came from the cache" in hit
+    assert "Nothing was sent." in hit
+    assert "not used for calls with tools" in bypass

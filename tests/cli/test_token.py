@@ -91,9 +91,28 @@ def test_lift(token: Token) -> None:
     assert [{}] == _limits(lifted)
 
 
+def test_cache(token: Token) -> None:
+    """The cache of answers can be wished for in a new token, later, and no longer."""
+
+    def wishes() -> list[dict[str, str]]:
+        return [row["wishes"] for row in json.loads(token("list", "--json"))]
+
+    token("issue", "tests", "--cache", "60", "--queue", "5")
+    issued = wishes()
+    told = token("set", "tests", "--cache", "3600")
+    changed = wishes()
+    token("set", "tests", "--cache", "none")
+
+    assert [{"cache": "60", "queue": "5"}] == issued
+    assert "Changed 1 token of tests: answers up to 3600 s old." == told.strip()
+    assert [{"cache": "3600", "queue": "5"}] == changed
+    assert [{"queue": "5"}] == wishes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("--cache", "an hour"), "seconds"),
         (("--budget", "much"), "5/day"),
         (("--budget", "5/hour"), "5/day"),
         (("--budget", "5/day", "--budget", "6/day"), "same period"),
