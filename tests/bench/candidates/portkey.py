@@ -37,7 +37,7 @@ class Portkey:
         program = start(command, place.folder, trusted)
         headers = (
             f"Authorization: Bearer {KEY}",
-            "x-portkey-provider: openai",
+            "x-portkey-provider: openrouter",
             f"x-portkey-custom-host: {place.upstream_url}",
         )
         return Service(port, "/v1/chat/completions", headers, program, health="/")
