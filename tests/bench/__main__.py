@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.bench.candidates.base import Candidate
 from tests.bench.candidates.orgate import Orgate
 from tests.bench.cells import CELLS
 from tests.bench.native import NoCompiler, build
+from tests.bench.processes import NotStarted
 from tests.bench.runner import Bench
 from tests.bench.table import as_json, render
 
@@ -74,11 +77,19 @@ def main(
             for measure in chosen:
                 name = next(name for name, cell in CELLS.items() if cell is measure)
                 with bench.watched(name):
-                    measure(bench)
+                    _measure(name, measure, bench)
         conditions["others"] = bench.foreign
         _tell(bench, conditions)
         if place:
             place.write_text(json.dumps(as_json(bench.results, conditions), indent=1) + "\n")
+
+
+def _measure(name: str, measure: Callable[[Bench], None], bench: Bench) -> None:
+    """One cell; when it fails, the others are measured all the same."""
+    try:
+        measure(bench)
+    except (NotStarted, OSError, subprocess.SubprocessError) as error:
+        bench.results.trouble(f"{name} ended early: {error}")
 
 
 def _chosen(text: str, known: dict[str, Any], what: str) -> list[Any]:

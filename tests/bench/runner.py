@@ -39,7 +39,7 @@ class Bench:
         self._helpers: list[Program] = []
         self._upstream: int | None = None
         self._folders = 0
-        self.generator = Generator(self.native / "load", patience_s=10 if self.quick else 25)
+        self.generator = Generator(self.native / "load", patience_s=10 if self.quick else 15)
 
     def __enter__(self) -> Bench:
         return self

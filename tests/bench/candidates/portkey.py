@@ -16,6 +16,9 @@ net.Server.prototype.listen = function (port, ...rest) {
 """
 """It has no setting for the address, and would be open to the network."""
 
+_PACKAGE = '{"dependencies":{"@portkey-ai/gateway":"^1.15.2"},"overrides":{"@hono/node-server":"1.13.8"}}'
+"""With newer versions of that server, which npm would choose, 1.15.2 answers every streamed call with 500."""
+
 
 class Portkey:
     """Node; one process."""
@@ -24,7 +27,10 @@ class Portkey:
 
     def missing(self, prefix: Path) -> str | None:
         """Looked for below the prefix."""
-        return None if _script(prefix).exists() else f"npm install --prefix {prefix}/portkey @portkey-ai/gateway"
+        if _script(prefix).exists():
+            return None
+        where = prefix / "portkey"
+        return f"mkdir -p {where} && echo '{_PACKAGE}' > {where}/package.json && npm install --prefix {where}"
 
     def start(self, place: Place) -> Service:
         """Without its console."""

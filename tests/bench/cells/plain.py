@@ -18,7 +18,7 @@ def measure(bench: Bench) -> None:
         for name, service in bench.rounds():
             before = service.cpu_s()
             load = bench.generator.run(
-                service, model, clients=clients, seconds=bench.extent(2, 0.3), warm=clients, ramp_ms=clients
+                service, model, clients=clients, seconds=bench.extent(1.5, 0.3), warm=clients, ramp_ms=clients
             )
             spent = service.cpu_s() - before
             if not bench.sound(f"plain, {title}", name, load):
