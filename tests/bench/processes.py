@@ -69,7 +69,7 @@ def start(command: Sequence[str | Path], folder: Path, environment: Mapping[str,
         process = subprocess.Popen(
             [str(word) for word in command],
             cwd=folder,
-            env={**_environment(), **(environment or {})},
+            env={**clean_environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -96,7 +96,7 @@ def wait_for_port(program: Program, port: int, within_s: float) -> None:
     raise NotStarted(f"nothing listens after {time.perf_counter() - program.began:.0f} s: {end}")
 
 
-def _environment() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """This process's, without the owner's keys and settings, and without proxies."""
     unwanted = ("OPENROUTER_", "ORGATE_", "DEBUG", "LOG_LEVEL")
     return {

@@ -33,7 +33,13 @@ class LiteLlm:
         place.folder.mkdir(parents=True, exist_ok=True)
         configuration = place.folder / "config.yaml"
         configuration.write_text(_CONFIGURATION.format(url=place.upstream_url, key=KEY))
-        command = [place.prefix / "litellm/bin/litellm", "--config", configuration, "--host", "127.0.0.1"]
+        command: list[str | Path] = [
+            place.prefix / "litellm/bin/litellm",
+            "--config",
+            configuration,
+            "--host",
+            "127.0.0.1",
+        ]
         command += ["--port", str(port), "--num_workers", "1"]
         settings = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "HOME": str(place.folder)}
         program = start(command, place.folder, settings)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench.candidates.base import KEY, Place, Service
-from tests.bench.processes import free_port, start
+from tests.bench.processes import clean_environment, free_port, start
 
 ROOT = Path(__file__).resolve().parents[3]
 COMMAND = (sys.executable, "-c", "from app.cli.main import main; main()")
@@ -59,8 +58,12 @@ def serve(place: Place, base_url: str, *, options: tuple[str, ...] = (), **setti
 
 def run(environment: Mapping[str, str], *words: str) -> str:
     """What a command of orgate prints."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPENROUTER_", "ORGATE_"))}
     done = subprocess.run(
-        [*COMMAND, *words], env={**kept, **environment}, capture_output=True, text=True, check=True, timeout=120
+        [*COMMAND, *words],
+        env={**clean_environment(), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     return done.stdout

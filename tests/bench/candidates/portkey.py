@@ -38,7 +38,7 @@ class Portkey:
         place.folder.mkdir(parents=True, exist_ok=True)
         bound = place.folder / "loopback.cjs"
         bound.write_text(_LOOPBACK_ONLY)
-        command = ["node", "--require", bound, _script(place.prefix), "--headless", f"--port={port}"]
+        command: list[str | Path] = ["node", "--require", bound, _script(place.prefix), "--headless", f"--port={port}"]
         trusted = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost", "NODE_ENV": "production"}
         program = start(command, place.folder, trusted)
         headers = (

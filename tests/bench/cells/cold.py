@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from tests.bench.candidates.base import KEY, Service
 from tests.bench.candidates.orgate import ROOT, serve
-from tests.bench.processes import free_port
+from tests.bench.processes import clean_environment, free_port
 from tests.bench.runner import Bench
 from tests.bench.tls import certificate
 
@@ -40,7 +40,7 @@ def measure(bench: Bench) -> None:
         bench.results.trouble("cold: skipped, openssl is not installed, which makes the certificate")
         return
     far, near = free_port(), free_port()
-    terminator = [sys.executable, "-m", "tests.bench.tls", str(far), str(bench.upstream), signed, key]
+    terminator: list[str | Path] = [sys.executable, "-m", "tests.bench.tls", str(far), str(bench.upstream), signed, key]
     bench.run(["env", f"PYTHONPATH={ROOT}", *terminator], "tls", far)
     bench.run([bench.native / "delayproxy", str(near), str(far), str(_ROUND_TRIP_MS)], "delay", near)
     address = f"https://localhost:{near}/api/v1"
@@ -55,7 +55,7 @@ def _script(bench: Bench, candidate: str, base_url: str, key: str, environment: 
     began = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT, base_url, key],
-        env={**os.environ, **environment},
+        env={**clean_environment(), **environment},
         capture_output=True,
         text=True,
         timeout=60,

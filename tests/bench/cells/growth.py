@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -88,7 +87,7 @@ def _cost(bench: Bench, service: Service, processor: str, median: str | None = N
 
 def _usage(bench: Bench, environment: Mapping[str, str], by: str, rows: int) -> None:
     began = time.perf_counter()
-    run({**environment, "PATH": os.environ.get("PATH", "")}, "usage", "--by", by, "--since", "all", "--json")
+    run(environment, "usage", "--by", by, "--since", "all", "--json")
     bench.add("growth", f"orgate usage --by {by}, {rows} rows", "s", _NAME, time.perf_counter() - began)
 
 
