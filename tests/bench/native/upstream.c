@@ -4,7 +4,6 @@
  *   tokens joined by '-':  d<ms> delay before the answer   s<N> number of SSE chunks (default 100)
  *   i<ms> interval between chunks (default 20; "i500us" = microseconds)   z<bytes> chunk content pad (default 60)
  *   e<status> answer this HTTP status with an OpenAI-style error   g<bytes> junk padding of the non-stream answer
- *   p  send ": OPENROUTER PROCESSING" comment lines while delaying (stream only, one at start)
  *   example "fake/d50-s100-i20"
  * stream=true in the body => SSE; each event carries content "T<monotonic ns>;" taken just before write();
  * the first event carries "R<monotonic ns>;" too: when the request had been read completely.
@@ -32,7 +31,7 @@
 typedef struct conn {
   int fd, heap; /* heap: index in timer heap or -1 */
   int state;    /* 0 reading, 1 delaying/streaming */
-  int stream, nchunks, sent, status, pad, junk, close_after, comment;
+  int stream, nchunks, sent, status, pad, junk, close_after;
   uint64_t due, interval, t_recv;
   char *in;
   size_t in_len, in_cap;
@@ -290,7 +289,6 @@ static void spec(conn *c, const char *body) {
   c->pad = 60;
   c->status = 200;
   c->junk = 0;
-  c->comment = 0;
   c->due = 0;
   strcpy(c->model, "none");
   const char *m = strstr(body, "\"model\"");
@@ -334,8 +332,6 @@ static void spec(conn *c, const char *body) {
     case 'g':
       c->junk = v > 60000 ? 60000 : v;
       break;
-    case 'p':
-      c->comment = 1;
     }
   }
 }
