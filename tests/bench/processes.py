@@ -58,6 +58,9 @@ class Program:
             with suppress(OSError):
                 if _session(pid) == self.process.pid:
                     os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + within_s
+        while self.pids() and time.monotonic() < deadline:
+            time.sleep(0.005)
 
 
 def start(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None) -> Program:
@@ -120,7 +123,9 @@ def _memory_kb(pid: int) -> int:
 
 
 def _session(pid: int) -> int | None:
+    """The session of a process that lives."""
     try:
-        return os.getsid(pid)
+        state, _, _, session = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:4]
     except OSError:
         return None
+    return None if state in "ZX" else int(session)
