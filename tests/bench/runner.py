@@ -39,7 +39,7 @@ class Bench:
         self._helpers: list[Program] = []
         self._upstream: int | None = None
         self._folders = 0
-        self.generator = Generator(self.native / "load", patience_s=10 if self.quick else 15)
+        self.generator = Generator(self.native / "load", patience_s=10 if self.quick else 25)
 
     def __enter__(self) -> Bench:
         return self
@@ -122,7 +122,9 @@ class Bench:
     def sound(self, what: str, candidate: str, load: Load) -> bool:
         """Whether all calls were answered; else it is told."""
         if load.failed:
-            self.results.trouble(f"{what}, {candidate}: {load.failed} of {load.ok + load.failed} calls failed")
+            self.results.trouble(
+                f"{what}, {candidate}: {load.failed} of {load.ok + load.failed} calls failed or took too long"
+            )
         return load.ok > 0
 
     @contextmanager
