@@ -10,17 +10,15 @@ from tests.bench.figures import Results, Summary
 
 def number(value: float) -> str:
     """A figure with three digits that count."""
-    if value == 0:
-        return "0"
     size = abs(value)
-    if size >= 100:
+    if size >= 100 or value == int(value):
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.1 else f"{value:.3f}"
 
 
 def told(summary: Summary) -> str:
-    """The median and, where there are several samples, the range around it."""
-    if summary.count == 1:
+    """The median and, where the samples differ, the range around it."""
+    if summary.low == summary.high:
         return number(summary.median)
     return f"{number(summary.median)} ({number(summary.low)}–{number(summary.high)})"
 

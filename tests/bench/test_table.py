@@ -23,10 +23,10 @@ def test_number(value: float, expected: str) -> None:
     assert expected == number(value)
 
 
-def test_range_only_of_several() -> None:
-    """A figure taken once has no range beside it."""
+def test_range_only_of_different_ones() -> None:
+    """A figure that was the same every time has no range beside it."""
     assert "1.50 (1.00–2.00)" == told(Summary(1.5, 1.0, 2.0, 2))
-    assert "1.50" == told(Summary(1.5, 1.5, 1.5, 1))
+    assert "1.50" == told(Summary(1.5, 1.5, 1.5, 3))
 
 
 def test_render() -> None:
@@ -35,7 +35,7 @@ def test_render() -> None:
         "|                | direct | orgate           |",
         "|----------------|--------|------------------|",
         "| plain: p50, ms | 0.50   | 1.50 (1.00–2.00) |",
-        "| streams: held  | –      | 10.0             |",
+        "| streams: held  | –      | 10               |",
     ] == render(_results()).splitlines()
 
 
