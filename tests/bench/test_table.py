@@ -25,17 +25,17 @@ def test_number(value: float, expected: str) -> None:
 
 def test_range_only_of_different_ones() -> None:
     """A figure that was the same every time has no range beside it."""
-    assert "1.50 (1.00–2.00)" == told(Summary(1.5, 1.0, 2.0, 2))
+    assert "1.50 (1–2)" == told(Summary(1.5, 1.0, 2.0, 2))
     assert "1.50" == told(Summary(1.5, 1.5, 1.5, 3))
 
 
 def test_render() -> None:
     """One line per figure, one column per candidate, and a dash where nothing was measured."""
     assert [
-        "|                | direct | orgate           |",
-        "|----------------|--------|------------------|",
-        "| plain: p50, ms | 0.50   | 1.50 (1.00–2.00) |",
-        "| streams: held  | –      | 10               |",
+        "|                | direct | orgate     |",
+        "|----------------|--------|------------|",
+        "| plain: p50, ms | 0.50   | 1.50 (1–2) |",
+        "| streams: held  | –      | 10         |",
     ] == render(_results()).splitlines()
 
 
