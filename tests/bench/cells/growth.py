@@ -42,7 +42,7 @@ def _chunks(bench: Bench) -> None:
             load = bench.generator.run(service, model, clients=count, calls=count, stream=True)
             bench.sound("growth, chunks", _NAME, load)
             done += load.ok * chunks
-            if number in (0, rounds):
+            if number in (0, rounds // 2, rounds):
                 bench.add("growth", f"memory after {done} chunks", "MB", _NAME, service.program.memory_mb())
 
 
