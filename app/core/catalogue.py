@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from app.core import claude
 from app.core.errors import BadRequest, Json
 
 Model = dict[str, Json]
@@ -77,6 +78,8 @@ def by_name(models: Iterable[Model]) -> dict[str, Model]:
 
 def entry_in(entries: Mapping[str, Model], model: str) -> Model | None:
     """The entry of a model among those of `by_name`; None when it is not listed."""
+    if claude.is_short(model):
+        model = claude.by_key(entries).get(claude.key_of(model), model)
     entry = entries.get(model)
     return entries.get(model.rpartition(":")[0]) if entry is None and model.endswith(_ROUTES) else entry
 

@@ -54,10 +54,11 @@ def embeddings() -> flask.Response:
 
 @bp.post("/messages/count_tokens")
 def count_tokens() -> flask.Response:
-    """How many tokens such messages have, by a guess of our own: OpenRouter does not count them."""
+    """How many tokens such messages have, with the agent's; by a guess of our own: OpenRouter does not count them."""
     quotas.take("models")
-    MESSAGES.read(visit().body)
-    response = flask.Response(dump({"input_tokens": tokens.of_messages(visit().body)}), content_type="application/json")
+    wish = MESSAGES.read(visit().body)
+    sent = agents.preset_of(MESSAGES.endpoint, visit().body, wish.model, wish.fallbacks).body
+    response = flask.Response(dump({"input_tokens": tokens.of_messages(sent)}), content_type="application/json")
     response.headers["x-orgate-estimated"] = "true"
     return response
 
@@ -71,7 +72,8 @@ def _answered(style: Style) -> flask.Response:
     preset = agents.preset_of(style.endpoint, checked.body, wish.model, wish.fallbacks)
     asked = chain.models_of(preset.model, preset.fallbacks)
     models = tuple(dict.fromkeys(map(services().models.named, asked)))
-    policy.check_models(grant, models, *preset.lends)
+    agent, own = preset.lends
+    policy.check_models(grant, models, agent, tuple(map(services().models.named, own)))
     services().models.know(style.catalogue)
     changed = _changed(preset.body, grant, style, renamed=models != asked)
     plan = chain.Plan(

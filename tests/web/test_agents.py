@@ -217,6 +217,30 @@ def test_token_without_the_agents_model(gateway: Gateway) -> None:
     assert 200 == gateway.chat("agent/helper", token=gateway.token(models=[CHEAP])).status_code
 
 
+def test_short_claude(gateway: Gateway, sandbox: Sandbox) -> None:
+    """An agent may name its model by a short id of Claude's: lists of models, tokens and the catalogue know which."""
+    write(gateway.folder, "short", 'model = "claude-haiku-4-5"\ncapabilities = { vision = true }')
+
+    replies = [gateway.chat("agent/short", token=gateway.token(models=[each])) for each in ("agent/short", "agent/*")]
+
+    assert [200, 200] == [reply.status_code for reply in replies]
+    assert {"anthropic/claude-haiku-4.5"} == {entry["model"] for entry in posts(sandbox)}
+    assert {} == agents_state(gateway)["warnings"]
+    listed = {model["id"]: model["pricing"] for model in gateway.get("/models").json()["data"]}
+    assert listed["anthropic/claude-haiku-4.5"] == listed["agent/short"]
+
+
+def test_counted(gateway: Gateway) -> None:
+    """Tokens are counted with the agent's prompt; an agent that there is not is a 404 there too."""
+
+    def count(model: str) -> Any:
+        body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
+        return gateway.request("POST", "/v1/messages/count_tokens", json=body)
+
+    assert count("agent/helper").json()["input_tokens"] > count(CHEAP).json()["input_tokens"]
+    assert (404, "not_found_error") == (count("agent/nobody").status_code, count("agent/nobody").json()["error"]["type"])
+
+
 def test_ceiling(gateway: Gateway, sandbox: Sandbox) -> None:
     """An agent lifts no token's price ceiling: what is too dear is left out of its chain."""
     write(gateway.folder, "both", f'model = "{DEAR}"\nfallbackModels = ["{CHEAP}"]')
