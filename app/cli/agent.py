@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -149,12 +150,13 @@ def new(
         "model": model,
         "fallbackModels": list(fallbacks),
         "systemPrompt": sys.stdin.read() if system == "-" else system,
-        "temperature": temperature,
+        # What is no number to JSON goes as a text, which is refused for the field's own reason.
+        "temperature": temperature if temperature is None or math.isfinite(temperature) else str(temperature),
         "maxTokens": max_tokens,
         "tools": list(tools),
     }
     try:
-        text = views.toml(given)
+        text = views.file(given)
         agent = reading.read(name, text)
         path = agent_folder(_settings(state_dir)).create(name, text)
     except BadAgent as bad:
@@ -198,7 +200,7 @@ def _row(agent: Agent) -> tuple[str, ...]:
 def _lines(agent: Agent, place: str) -> list[str]:
     """The effective preset for people, one field a line; the prompt last, since it may be long."""
     from app.core.agents.agent import LOCKABLE, camel
-    from app.core.agents.views import value
+    from app.core.toml import value_of
 
     rows = [
         ("agent", agent.model),
@@ -207,9 +209,9 @@ def _lines(agent: Agent, place: str) -> list[str]:
         ("models", " → ".join(agent.models)),
         ("temperature", _or_callers(agent.temperature)),
         ("maxTokens", _or_callers(agent.max_tokens)),
-        ("tools", ", ".join(map(value, agent.tools)) or "–"),
+        ("tools", ", ".join(map(value_of, agent.tools)) or "–"),
         ("capabilities", ", ".join(name for name, flag in (agent.capabilities or {}).items() if flag) or "–"),
-        ("providerPreferences", value(agent.preferences) if agent.preferences else "–"),
+        ("providerPreferences", value_of(agent.preferences) if agent.preferences else "–"),
         ("locked", ", ".join(camel(name) for name in LOCKABLE if name in agent.locked) or "–"),
         ("the caller may change", ", ".join(camel(name) for name in LOCKABLE if name not in agent.locked) or "–"),
     ]

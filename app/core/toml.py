@@ -13,11 +13,12 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def dumps(table: Mapping[str, Json]) -> str:
-    """The table, one member a line; raises ValueError for null and for numbers that are none."""
-    return "".join(f"{_key(name)} = {_value(value)}\n" for name, value in table.items())
+    """The table, one member a line, texts of several lines as such; raises ValueError like `value_of`."""
+    return "".join(f"{_key(name)} = {_paragraphs(value) or value_of(value)}\n" for name, value in table.items())
 
 
-def _value(value: Json) -> str:
+def value_of(value: Json) -> str:
+    """A value in one line; raises ValueError for null and for numbers that are none."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)) and math.isfinite(value):
@@ -25,10 +26,18 @@ def _value(value: Json) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(value_of, value))}]"
     if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{_key(name)} = {_value(inner)}' for name, inner in value.items())} }}"
+        return f"{{ {', '.join(f'{_key(name)} = {value_of(inner)}' for name, inner in value.items())} }}"
     raise ValueError(f"TOML has no {type(value).__name__}")
+
+
+def _paragraphs(value: Json) -> str | None:
+    """A multi-line basic string; None for what has no lines."""
+    if not isinstance(value, str) or "\n" not in value:
+        return None
+    lines = "\n".join(_text(line)[1:-1] for line in value.split("\n"))
+    return f'"""\n{lines}"""'
 
 
 def _text(value: str) -> str:

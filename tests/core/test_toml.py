@@ -22,6 +22,11 @@ def test_round_trip(table: dict[str, object]) -> None:
     assert table == tomllib.loads(dumps(table))
 
 
+def test_lines() -> None:
+    """A text of several lines can be read as such in the file."""
+    assert 'prompt = """\nBe "kind".\nBe brief."""\n' == dumps({"prompt": 'Be "kind".\nBe brief.'}).replace('\\"', '"')
+
+
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), {"a": None}])
 def test_not_in_toml(value: object) -> None:
     """What TOML cannot say is refused."""

@@ -238,7 +238,10 @@ def test_counted(gateway: Gateway) -> None:
         return gateway.request("POST", "/v1/messages/count_tokens", json=body)
 
     assert count("agent/helper").json()["input_tokens"] > count(CHEAP).json()["input_tokens"]
-    assert (404, "not_found_error") == (count("agent/nobody").status_code, count("agent/nobody").json()["error"]["type"])
+    assert (404, "not_found_error") == (
+        count("agent/nobody").status_code,
+        count("agent/nobody").json()["error"]["type"],
+    )
 
 
 def test_ceiling(gateway: Gateway, sandbox: Sandbox) -> None:

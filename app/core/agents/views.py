@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 
+from app.core import toml
 from app.core.agents.agent import LOCKABLE, Agent, camel
 from app.core.agents.shelf import Shelf
 from app.core.catalogue import Model
 from app.core.errors import Json
-
-_BARE = re.compile(r"[A-Za-z0-9_-]+")
-_MARKS = re.compile(r'[\x00-\x08\x0b-\x1f\x7f"\\]')
 
 
 def entry(agent: Agent, first: Model | None) -> Model:
@@ -60,31 +56,9 @@ def state(shelf: Shelf) -> dict[str, Json]:
     }
 
 
-def toml(fields: Mapping[str, Json]) -> str:
+def file(fields: Mapping[str, Json]) -> str:
     """The text of an agent's file with these fields; None and empty ones are left out."""
-    return "".join(f"{name} = {value(given)}\n" for name, given in fields.items() if given not in (None, "", [], ()))
-
-
-def value(given: Json) -> str:
-    """A value as TOML writes it, in one line unless it is a text of several."""
-    if isinstance(given, str):
-        return _text(given)
-    if isinstance(given, (list, tuple)):
-        return f"[{', '.join(map(value, given))}]"
-    if isinstance(given, Mapping):
-        members = ", ".join(
-            f"{name if _BARE.fullmatch(name) else _text(name)} = {value(one)}" for name, one in given.items()
-        )
-        return f"{{ {members} }}"
-    return json.dumps(given) if isinstance(given, bool) else repr(given)
-
-
-def _text(text: str) -> str:
-    """A basic string (TOML 1.0); a text of several lines keeps them."""
-    escaped = _MARKS.sub(lambda found: f"\\u{ord(found[0]):04x}" if found[0] not in '"\\' else f"\\{found[0]}", text)
-    if "\n" in text:
-        return f'"""\n{escaped}"""'
-    return f'"{escaped}"'
+    return toml.dumps({name: given for name, given in fields.items() if given not in (None, "", [], ())})
 
 
 _UNKNOWN: Model = {

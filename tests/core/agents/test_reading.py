@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.core.agents import tools
 from app.core.agents.agent import LOCKABLE, Agent, BadAgent, camel, snake
 from app.core.agents.reading import read
-from app.core.agents.views import toml
+from app.core.agents.views import file
 from tests.core.agents.documented import RESEARCH, RUNS, SMART
 from tests.core.quick import quick
 
@@ -208,7 +208,7 @@ def test_written_and_read(
         "tools": chosen,
     }
 
-    agent = read("a", toml(fields))
+    agent = read("a", file(fields))
 
     assert (name, ("x/y", *fallbacks), prompt or None) == (agent.name, agent.models, agent.system_prompt)
     assert (temperature, max_tokens) == (agent.temperature, agent.max_tokens)
