@@ -38,7 +38,7 @@ class Call:
     raw: bytes
     """The body as it came."""
     changed: dict[str, Json] | None
-    """The body as it is to be sent where that is another; each attempt puts its model in."""
+    """The body as it is to be sent to the plan's first model, where that is another."""
     body: dict[str, Json]
     """What is sent, decoded: `changed`, or else `raw`. Its model is the first that was asked for."""
     headers: Mapping[str, str]
@@ -53,10 +53,21 @@ class Call:
     recall: Recall | None = None
     """None for a call that did not ask for the cache of answers."""
 
-    @cached_property
+    @property
     def size(self) -> int:
         """The bytes that are sent, or those that came where they were more: a hold errs upwards."""
-        return len(self.raw) if self.changed is None else max(len(self.raw), len(dump(self.changed)))
+        return max(len(self.raw), len(self._written))
+
+    def sent_to(self, model: str) -> bytes:
+        """The body of an attempt that goes to this model."""
+        if self.changed is None or self.changed.get("model") == model:
+            return self._written
+        return dump({**self.changed, "model": model})
+
+    @cached_property
+    def _written(self) -> bytes:
+        """What the first model is sent, written once for its hold and for the way."""
+        return self.raw if self.changed is None else dump(self.changed)
 
     @property
     def style(self) -> Style:

@@ -15,7 +15,6 @@ from app.core.errors import BudgetExceeded, GatewayError, InsufficientCredits
 from app.core.ledger import Hold
 from app.core.ports import Clock, Events, Upstream, Vault
 from app.core.redact import fingerprint
-from app.core.shapes import dump
 from app.services.answers import Failure, Reader, Success
 from app.services.breakers import Breakers
 from app.services.credits import Credits
@@ -91,8 +90,7 @@ class Pursuit:
             return None
         hold, call = self._hold(run, model, call, key_id)
         try:
-            body = _body_for(call, model)
-            attempt = self._upstream.post(call.endpoint, body, call.headers, key=key, stream=call.stream)
+            attempt = self._upstream.post(call.endpoint, call.sent_to(model), call.headers, key=key, stream=call.stream)
             run.enter(attempt, model)
         except BaseException:
             self._holds.unsent(hold)
@@ -170,7 +168,3 @@ def _within(call: Call, max_tokens: int | None) -> Call:
         return call
     body = call.style.within(call.body, max_tokens)
     return replace(call, body=body, changed=body)
-
-
-def _body_for(call: Call, model: str) -> bytes:
-    return call.raw if call.changed is None else dump({**call.changed, "model": model})

@@ -75,9 +75,10 @@ def _answered(style: Style) -> flask.Response:
     agent, own = preset.lends
     policy.check_models(grant, models, agent, tuple(map(services().models.named, own)))
     services().models.know(style.catalogue)
-    changed = _changed(preset.body, grant, style, renamed=models != asked)
+    models = policy.under_ceiling(grant, models, services().models.entry_of)
+    changed = _changed(preset.body, grant, style, models[0])
     plan = chain.Plan(
-        models=policy.under_ceiling(grant, models, services().models.entry_of),
+        models=models,
         retry_ambiguous=wanted.retry_ambiguous,
         past_policy=wanted.past_policy,
         clamp=wanted.clamp and bool(style.limits),
@@ -110,13 +111,13 @@ def _wishes() -> Wishes:
     return wishes.read({**app_of().wishes, **called})
 
 
-def _changed(body: dict[str, Json], grant: Grant, style: Style, *, renamed: bool) -> dict[str, Json] | None:
+def _changed(body: dict[str, Json], grant: Grant, style: Style, model: str) -> dict[str, Json] | None:
     """The body without what the gateway does itself and in OpenRouter's spelling; None when it can go as it came."""
     preferred = _preferred(body.get("provider"), grant)
-    is_untouched = body is visit().body and not renamed and not body.keys() & set(style.chain_fields)
+    is_untouched = body is visit().body and body.get("model") == model and not body.keys() & set(style.chain_fields)
     if preferred is None and is_untouched:
         return None
-    changed = {name: value for name, value in body.items() if name not in style.chain_fields}
+    changed = {**{name: value for name, value in body.items() if name not in style.chain_fields}, "model": model}
     return changed if preferred is None else {**changed, "provider": preferred}
 
 
