@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from app.core import chain, strict_json
 from app.core.errors import BadRequest, Json
-from app.core.styles import CHAT
+from app.core.styles import CHAT, STYLES, Style
 
-STYLES = ("/chat/completions", "/messages", "/responses", "/completions", "/embeddings")
 _MOUNTS = ("/v1", "/api/v1", "/api/openrouter")
 _MEMBERS = {"custom_id", "method", "url", "body"}
 _FORMS = 'a text, {"prompt": …}, the body of a chat with messages, or {"custom_id": …, "body": {…}}'
@@ -34,6 +33,11 @@ class Item:
     body: dict[str, Json]
     raw: bytes
     """The body as it is sent."""
+
+    @property
+    def style(self) -> Style:
+        """The API style of the address."""
+        return _style(self.path)
 
     @property
     def identity(self) -> str:
@@ -81,7 +85,7 @@ def _decoded(line: bytes) -> Json:
 
 def _item(value: Json, number: int, model: str | None) -> Item:
     custom_id: Json = None
-    path = _MOUNTS[0] + STYLES[0]
+    path = _MOUNTS[0] + CHAT.endpoint
     if isinstance(value, str):
         body: Json = {"messages": [{"role": "user", "content": value}]}
     elif "body" in value:
@@ -136,10 +140,13 @@ def _checked(given: Json, path: str, model: str | None) -> dict[str, Json]:
         raise BadRequest("it names no model. Add one, or give one for all such lines with --model.")
     if body.get("stream"):
         raise BadRequest("a batch takes whole answers; leave stream out.")
-    if path.endswith(STYLES[0]):
-        wish = CHAT.read(body)
-        chain.models_of(wish.model, wish.fallbacks)
+    wish = _style(path).read(body)
+    chain.models_of(wish.model, wish.fallbacks)
     return body
+
+
+def _style(path: str) -> Style:
+    return next(style for mount in _MOUNTS if (style := STYLES.get(path.removeprefix(mount))) is not None)
 
 
 def output(item: Item, name: str, response: dict[str, Json] | None, error: Json, cost: str | None) -> dict[str, Json]:

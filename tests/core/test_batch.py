@@ -41,6 +41,24 @@ def test_other_style() -> None:
     assert ("/v1/embeddings", {"model": "a/b", "input": "x"}) == (item.path, item.body)
 
 
+@pytest.mark.parametrize(
+    ("style", "body", "why"),
+    [
+        ("messages", {"messages": []}, "messages must be"),
+        ("messages", {"messages": CHAT["messages"], "fallbacks": 1}, "fallbacks must be"),
+        ("responses", {"prompt": "Hi"}, "input must be"),
+        ("responses", {"input": "Hi", "background": True}, "background"),
+        ("completions", {"prompt": 1}, "prompt must be"),
+        ("embeddings", {"input": []}, "input must be"),
+        ("embeddings", {"input": "x", "models": [f"a/{n}" for n in range(11)]}, "at most 10"),
+    ],
+)
+def test_bad_bodies(style: str, body: dict[str, Any], why: str) -> None:
+    """What an API style's body must have is looked for before anything is sent."""
+    with pytest.raises(BadLine, match=why):
+        _read({"url": f"/v1/{style}", "body": body})
+
+
 def test_own_model() -> None:
     """A line's own model, or chain, goes before the one for all."""
     items = _read({"prompt": "Hi", "model": "c/d"}, {"prompt": "Hi", "models": ["c/d", "e/f"]})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from app.core.agents.agent import PREFIX as AGENT
 from app.core.batch import Item
-from app.core.catalogue import Model
+from app.core.catalogue import Model, by_name, entry_in
 from app.core.chain import models_of
 from app.core.estimate import hold_of
-
-_ROUTES = (":nitro", ":floor", ":exacto", ":online")
 
 
 class Purse:
@@ -79,15 +78,15 @@ class Prices:
     """What requests cost at most, by the gateway's catalogue."""
 
     def __init__(self, models: Sequence[Model]) -> None:
-        self._entries: Mapping[str, Model] = {str(model["id"]): model for model in models}
+        # An agent has a prompt and models of its own, which its entry does not tell.
+        self._entries = by_name(model for model in models if not str(model["id"]).startswith(AGENT))
 
     def most(self, item: Item) -> int | None:
         """Nano-dollars of the dearest model that may answer; None when a price is not known."""
-        body = item.body
-        names = models_of(str(body.get("model") or ""), tuple(map(str, body.get("models") or ())))
-        guesses = [hold_of(self._entry(name), {**body, "model": name}, len(item.raw), unknown=0) for name in names]
+        body, style, size = item.body, item.style, len(item.raw)
+        names = models_of(str(body.get("model") or ""), style.fallbacks(body))
+        guesses = [
+            hold_of(entry_in(self._entries, name), {**body, "model": name}, size, unknown=0, style=style)
+            for name in names
+        ]
         return max(guess.amount for guess in guesses) if all(guess.priced for guess in guesses) else None
-
-    def _entry(self, name: str) -> Model | None:
-        found = self._entries.get(name)
-        return self._entries.get(name.rpartition(":")[0]) if found is None and name.endswith(_ROUTES) else found

@@ -164,7 +164,7 @@ def _outcome(response: requests.Response) -> Outcome:
 
 
 def _refusal(response: requests.Response, error: dict[str, Any], answer: Answered) -> Outcome:
-    status, code = response.status_code, str((error.get("metadata") or {}).get("error_type") or error.get("code"))
+    status, code = response.status_code, _code(error)
     told = str(error.get("message") or f"The gateway answered {status}.")
     if status == 409 and code in _NOT_KEPT:
         return Forgotten(told, (error.get("details") or {}).get("memory"))
@@ -180,6 +180,11 @@ def _refusal(response: requests.Response, error: dict[str, Any], answer: Answere
     if status == 401 or code == "paused":
         return Stopped(told)
     return answer
+
+
+def _code(error: dict[str, Any]) -> str:
+    """The error's name, which Messages and the addresses below /api/v1 have elsewhere than in its code."""
+    return str(error.get("error_type") or (error.get("metadata") or {}).get("error_type") or error.get("code"))
 
 
 def _after_s(response: requests.Response) -> float:

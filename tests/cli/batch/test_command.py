@@ -14,6 +14,7 @@ import pytest
 
 from app.core.money import NANO
 from app.sandbox import Sandbox
+from tests.agents import write as agent
 from tests.cli.batch.runs import MODEL, Batches, billed, check_whole, posts, prompts, rows, text_of, write
 from tests.cli.processes import ORGATE, orgate, started
 from tests.gateway import KEY
@@ -48,6 +49,34 @@ def test_output_shape(make_batches: Callable[..., Batches]) -> None:
     assert ("mine", None, 200) == (row["custom_id"], row["error"], row["response"]["status_code"])
     assert row["response"]["request_id"].startswith("call_")
     assert Decimal(row["cost"]) == Decimal(str(row["response"]["body"]["usage"]["cost"]))
+
+
+def test_every_style(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:
+    """One batch may hold requests of every API style, to agents too, and its costs add up to the bill."""
+    made = make_batches()
+    assert made.gateway is not None
+    agent(made.gateway.folder, "kind", f'model = "{MODEL}"\nsystemPrompt = "Be kind."')
+    said = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 20}
+    bodies = {
+        "chat/completions": said,
+        "messages": said,
+        "responses": {"input": "Hi"},
+        "completions": {"prompt": "Hi"},
+    }
+    lines = [
+        {"custom_id": f"{style} {model}", "url": f"/v1/{style}", "body": {"model": model, **body}}
+        for style, body in bodies.items()
+        for model in (MODEL, "agent/kind")
+    ]
+    vectors = {"url": "/v1/embeddings", "body": {"model": "openai/text-embedding-3-small", "input": "Hi"}}
+    write(made.source, [*lines, vectors])
+
+    code, told = made.run("--budget", "1")
+
+    found = rows(made.target)
+    assert (0, [200] * 9) == (code, [row["response"]["status_code"] for row in found]), told
+    assert [line["custom_id"] for line in lines] == [row["custom_id"] for row in found[:-1]]
+    assert Decimal(sandbox.bill()["total_cost"]) == sum(Decimal(row["cost"]) for row in found) > 0
 
 
 def test_failed_lines(make_batches: Callable[..., Batches], sandbox: Sandbox) -> None:

@@ -10,6 +10,7 @@ from tests.lab.client.lab import comes_true
 _MODELS = [
     {"id": "a/b", "context_length": 1000, "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
     {"id": "c/d", "context_length": 1000, "pricing": {"prompt": "0.00001", "completion": "0.00002"}},
+    {"id": "agent/a", "context_length": 1000, "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
     {"id": "openrouter/auto", "context_length": 1000, "pricing": {"prompt": "-1", "completion": "-1"}},
 ]
 
@@ -83,12 +84,21 @@ def test_waiting_within_calls() -> None:
 
 
 def test_prices() -> None:
-    """A line costs at most what the dearest model of its chain costs; a route has its model's price."""
+    """
+    A line costs at most what the dearest model of its chain costs; a route has its model's price.
+
+    What an agent adds, and which models it has beside the one it is listed by, nobody knows here.
+    """
     prices = Prices(_MODELS)
 
     cheap = prices.most(_item(model="a/b", max_tokens=100))
     assert NANO * 3 // 10_000 == cheap
     assert cheap == prices.most(_item(model="a/b:nitro", max_tokens=100))
     assert 10 * cheap == prices.most(_item(models=["a/b", "c/d"], max_tokens=100))
+    assert cheap == prices.most(Item("x", "/v1/responses", {"model": "a/b", "max_output_tokens": 100}, b"x" * 200))
+    assert cheap * 2 > prices.most(Item("x", "/v1/messages", {"model": "a/b", "max_tokens": 100}, b"x" * 200)) > 0
+    two = Item("x", "/v1/completions", {"model": "a/b", "max_tokens": 100, "prompt": ["x", "y"]}, b"x" * 200)
+    assert NANO * 5 // 10_000 == prices.most(two)
     assert prices.most(_item(model="openrouter/auto")) is None
+    assert prices.most(_item(model="agent/a")) is None
     assert prices.most(_item(model="who/knows")) is None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from app.sandbox import Sandbox
 from tests.cli.batch.runs import billed, posts
 from tests.gateway import Gateway
 from tests.upstream import ScriptedUpstream
+
+_MESSAGES = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 50}
+BODIES = {"/chat/completions": _MESSAGES, "/messages": _MESSAGES, "/responses": {"input": "Hello"}}
 
 
 def _done(gateway: Gateway, folder: Path, model: str, read_s: float) -> Tally:
@@ -44,11 +48,12 @@ def test_uncertain(gateway: Gateway, tmp_path: Path, model: str, uncertain: int)
     assert (1, uncertain, 1 - uncertain) == (tally.done, tally.uncertain, tally.failed)
 
 
-def test_time_up_in_the_queue(gateway: Gateway, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A call whose time was up while it waited for its quota was never sent: it is asked again."""
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/messages", "/v1/responses", "/api/v1/chat/completions"])
+def test_time_up_in_the_queue(gateway: Gateway, sandbox: Sandbox, tmp_path: Path, url: str) -> None:
+    """A call whose time was up while it waited for its quota was never sent: it is asked again, in every style."""
     token = gateway.token("slow", quotas={"chat": "1 per 3 seconds"}, wishes={"timeout": "2"})
     gateway.chat(token=token)
-    items = read([b'"Hello"'], "sandbox/ok")
+    items = read([json.dumps({"url": url, "body": BODIES[url.partition("v1")[2]]}).encode()], "sandbox/ok")
     work = Work(
         items,
         Journal(tmp_path / "part", items),
