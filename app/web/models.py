@@ -26,7 +26,7 @@ def models() -> flask.Response:
     if "anthropic-version" in flask.request.headers:
         return _told(listings.for_claude(mine.models.entries(mine.agents.shelf()), arguments))
     if "client_version" in arguments:
-        return _told(listings.for_codex(mine.models.entries(mine.agents.shelf())))
+        return _told(listings.for_codex())
     force = arguments.get("force", "").lower() in ("true", "1")
     return _response(mine.models.get(Query.parse(arguments), agents=mine.agents.shelf(), force=force))
 

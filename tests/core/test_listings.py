@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.errors import BadRequest
-from app.core.listings import for_claude, for_codex
+from app.core.listings import for_claude
 from app.sandbox.catalogue import published
 
 MODELS = list(published())
@@ -52,21 +52,3 @@ def test_claude_refused(query: dict[str, str]) -> None:
 def test_claude_nothing() -> None:
     """An empty list has no first and no last."""
     assert {"data": [], "has_more": False, "first_id": None, "last_id": None} == for_claude([], {})
-
-
-def test_codex() -> None:
-    """Codex is told of the models that can call tools, each with what Codex cannot read a list without."""
-    models = for_codex(MODELS)["models"]
-
-    needed = {
-        "slug", "display_name", "supported_reasoning_levels", "shell_type", "visibility", "supported_in_api",
-        "priority", "base_instructions", "support_verbosity", "truncation_policy", "supports_parallel_tool_calls",
-        "experimental_supported_tools", "context_window",
-    }  # fmt: skip
-    assert all(needed <= set(model) for model in models)
-    assert {each["id"] for each in MODELS if "tools" in each["supported_parameters"]} == {
-        each["slug"] for each in models
-    }
-    by_slug = {model["slug"]: model for model in models}
-    assert ["text", "image"] == by_slug["openai/gpt-4o"]["input_modalities"]
-    assert by_slug["anthropic/claude-sonnet-4.5"]["supported_reasoning_levels"]

@@ -81,6 +81,30 @@ def test_codex(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> None:
     check_bill(gateway, sandbox, "codex")
 
 
+def test_codex_keeps_its_instructions(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> None:
+    """Codex asks for a list of models when its token comes from a command, and keeps its own instructions then too."""
+    settings = {
+        "model": "openai/gpt-4o-mini",
+        "model_provider": "orgate",
+        "model_providers.orgate.name": "orgate",
+        "model_providers.orgate.base_url": f"{gateway.base_url}/v1",
+        "model_providers.orgate.wire_api": "responses",
+        "model_providers.orgate.auth.command": "printenv",
+    }
+    flags = [part for name, value in settings.items() for part in ("-c", f"{name}={json.dumps(value)}")]
+    auth = ("-c", 'model_providers.orgate.auth.args=["CODEX_TOKEN"]')
+    program = js_clients / "node_modules" / ".bin" / "codex"
+    environment = {**os.environ, "CODEX_TOKEN": gateway.token("codex")}
+
+    done = subprocess.run(
+        [program, "exec", "--skip-git-repo-check", *flags, *auth, HELLO],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+    assert (0, True) == (done.returncode, HELLO in done.stdout), done.stderr[-2000:]
+    assert [True] == [row["body_bytes"] > 30_000 for row in sandbox.log() if row["method"] == "POST"]
+
+
 @pytest.mark.long
 @pytest.mark.skipif("ORGATE_LONG" not in os.environ, reason="the package weighs 350 MB; ORGATE_LONG=1 runs it")
 def test_opencode(gateway: Gateway, sandbox: Sandbox) -> None:
