@@ -65,6 +65,11 @@ def fake(folder: Path, name: str, script: str) -> dict[str, str]:
     return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
 
 
+def test_other_names(state: Path) -> None:
+    """A client may be called as its product is called."""
+    assert "claude" == connected(state, "claude-code")["client"]
+
+
 def test_lists() -> None:
     """Without a client `connect` names all of them, and which of them `run` can start."""
     printed = CliRunner().invoke(cli, ["connect"]).stdout

@@ -40,3 +40,6 @@ CLIENTS: dict[str, Client] = {
     )
 }
 """Name → client, in the order in which they are listed."""
+
+OTHER_NAMES = {"claude-code": "claude", "openwebui": "open-webui"}
+"""What a client may be called beside its name."""

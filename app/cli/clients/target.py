@@ -9,7 +9,7 @@ import click
 
 from app.cli import client as gateways
 from app.cli import options
-from app.cli.clients import CLIENTS
+from app.cli.clients import CLIENTS, OTHER_NAMES
 from app.cli.clients.client import Client, Target
 from app.cli.output import MISUSED, NOT_RUNNING, Failure
 
@@ -21,6 +21,7 @@ model_option = click.option("--model", "-m", metavar="MODEL", help="The model it
 
 def named(name: str) -> Client:
     """The client of this name; ends the command when there is none."""
+    name = OTHER_NAMES.get(name, name)
     if name not in CLIENTS:
         raise Failure(f"There is no client {name[:40]!r}; there are: {', '.join(CLIENTS)}.", MISUSED)
     return CLIENTS[name]
