@@ -47,7 +47,9 @@ def command(
     aim = target(known, model, state_dir=state_dir, url=url, given=given, runs=True)
     launch = known.setup(aim).launch
     assert launch is not None
-    _become([program, *launch.arguments, *arguments], _environment(launch, os.environ))
+    # "--" ends our own options, where a habit has put it; none of these programs wants one first.
+    theirs = arguments[1:] if arguments[:1] == ("--",) else arguments
+    _become([program, *launch.arguments, *theirs], _environment(launch, os.environ))
 
 
 def _program(known: Client) -> str:

@@ -241,6 +241,13 @@ def test_run_environment(state: Path, demo: Running) -> None:
     assert ["--help", "a b"] == arguments
 
 
+def test_run_with_dashes(state: Path) -> None:
+    """Two dashes before the program's arguments are not the program's; later ones are."""
+    ended = orgate("run", "--state-dir", str(state), "sh", "--", "-c", 'echo "$@"', "sh", "--", "-p")
+
+    assert "-- -p\n" == ended.stdout
+
+
 def test_run_keeps_its_token(state: Path) -> None:
     """`run` uses a program's last token again, until it was revoked."""
     run = ("run", "--state-dir", str(state), "sh", "-c", "echo $OPENAI_API_KEY")
