@@ -24,6 +24,9 @@ _TYPES = {
 }
 """Status → error type (Anthropic docs, Errors; the enum of OpenRouter's specification)."""
 
+_NO_OVERLOAD = {"paused": "permission_error", "ended": "api_error"}
+"""Code → type where a 503 is no overload: Claude Code asks an overloaded server for minutes, x-should-retry or not."""
+
 _STATUSES = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -164,7 +167,8 @@ def _has_content(block: dict[str, Json]) -> bool:
 
 
 def _error(error: GatewayError) -> dict[str, Json]:
-    kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 499 else "api_error")
+    usual = _TYPES.get(error.status, "invalid_request_error" if error.status < 499 else "api_error")
+    kind = _NO_OVERLOAD.get(error.code, usual)
     told = {name: value for name, value in error_object(error).items() if name != "param" or value is not None}
     code = told.pop("code")
     return {**told, "type": kind, "error_type": code}

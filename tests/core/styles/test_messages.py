@@ -168,6 +168,8 @@ def test_foreign_id() -> None:
         (UpstreamFailed("x"), "api_error"),
         (Unavailable("x"), "overloaded_error"),
         (GatewayError("x"), "api_error"),
+        (Unavailable("x", code="paused"), "permission_error"),
+        (Unavailable("x", code="ended"), "api_error"),
     ],
 )
 def test_errors(error: GatewayError, kind: str) -> None:

@@ -22,10 +22,19 @@ _QUIET = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER"
 
 def run(gateway: Gateway, packages: Path, *arguments: str, model: str | None = None) -> str:
     """What a program says that `orgate run` starts in an empty folder; it must end well."""
+    done = attempt(gateway, packages, *arguments, model=model)
+    assert 0 == done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def attempt(
+    gateway: Gateway, packages: Path, *arguments: str, model: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A program that `orgate run` has started in an empty folder, when it has ended."""
     work = Path.cwd() / "work"
     work.mkdir(exist_ok=True)
     chosen = ("--model", model) if model else ()
-    done = subprocess.run(
+    return subprocess.run(
         [ORGATE, "run", *chosen, "--url", gateway.base_url, *arguments],
         cwd=work,
         env={
@@ -40,8 +49,6 @@ def run(gateway: Gateway, packages: Path, *arguments: str, model: str | None = N
         timeout=120,
         check=False,
     )
-    assert 0 == done.returncode, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
 
 
 def asked(sandbox: Sandbox) -> list[tuple[str, str]]:
@@ -66,6 +73,16 @@ def test_claude_code(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> No
     assert {("/messages", "~anthropic/claude-opus-latest")} == set(asked(sandbox))
     assert 3 == len(asked(sandbox))
     check_bill(gateway, sandbox, "claude")
+
+
+def test_paused_claude_code(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> None:
+    """Claude Code tells at once that it is paused, and does not ask for minutes."""
+    gateway.services.relay.pause("claude")
+
+    told = attempt(gateway, js_clients, "claude", "-p", HELLO)
+
+    assert (1, True) == (told.returncode, "Calls of claude are paused." in told.stdout)
+    assert [] == asked(sandbox)
 
 
 def test_codex(js_clients: Path, gateway: Gateway, sandbox: Sandbox) -> None:
