@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import options
-from app.cli.client import running_at
+from app.cli.client import settings_of_running
 from app.cli.output import FAILED, MISUSED, Failure, emit, plain, table
 
 if TYPE_CHECKING:
@@ -172,12 +172,7 @@ def new(
 
 
 def _settings(state_dir: str | None) -> Settings:
-    """The settings; the demo's where that is the gateway that runs, since it is what will be called."""
-    own = options.settings(orgate_state_dir=state_dir)
-    settings, _, _ = running_at(own)
-    if settings.folders != own.folders:
-        click.echo("(these are the demo's agents)", err=True)
-    return settings
+    return settings_of_running(state_dir, "agents")
 
 
 def _shelf(settings: Settings, models: list[Any] | None = None) -> Shelf:  # entries of the catalogue

@@ -165,6 +165,15 @@ def running_at(settings: Settings) -> tuple[Settings, Path, dict[str, Any] | Non
     return settings, state, None
 
 
+def settings_of_running(state_dir: str | None, what: str) -> Settings:
+    """The settings; the demo's where that is the gateway that runs, and a word that its `what` are meant."""
+    own = options.settings(orgate_state_dir=state_dir)
+    settings, _, _ = running_at(own)
+    if settings.folders != own.folders:
+        click.echo(f"(these are the demo's {what})", err=True)
+    return settings
+
+
 def _demo_settings(folder: Path, demo: dict[str, str]) -> Settings:
     from app.settings import load
 

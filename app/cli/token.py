@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.cli import limits, options
-from app.cli.client import TOKEN
+from app.cli.client import TOKEN, settings_of_running
 from app.cli.output import MISUSED, Failure, emit, table
 from app.core.errors import GatewayError, NotFound
 from app.core.grants import OWNER, SCOPES
@@ -17,6 +17,7 @@ from app.core.grants import OWNER, SCOPES
 if TYPE_CHECKING:
     from app.core.grants import Grant
     from app.services.tokens import TokenOffice
+    from app.settings import Settings
 
 
 @click.group()
@@ -158,10 +159,11 @@ def revoke(name_or_id: str, state_dir: str | None, as_json: bool) -> None:
       orgate token revoke my-editor
     """
     try:
-        office = _office(state_dir)
+        settings = settings_of_running(state_dir, "tokens")
+        office = _office_of(settings)
         ended = office.revoke(name_or_id)
         if OWNER in {grant.app for grant in ended}:
-            _renew_own(office, state_dir)
+            _renew_own(office, settings)
     except GatewayError as error:
         raise Failure(error.message) from None
     if as_json:
@@ -170,18 +172,22 @@ def revoke(name_or_id: str, state_dir: str | None, as_json: bool) -> None:
         click.echo(f"Revoked {len(ended)} token{'s' if len(ended) > 1 else ''} of {ended[0].app}.")
 
 
-def _renew_own(office: TokenOffice, state_dir: str | None) -> None:
+def _renew_own(office: TokenOffice, settings: Settings) -> None:
     """The command line's own token is replaced at once, or the next command could not ask the gateway."""
     from app.adapters.statefiles import write_private
 
     token, _ = office.issue(OWNER, own=True)
-    write_private(options.settings(orgate_state_dir=state_dir).folders.state / TOKEN, f"{token}\n".encode())
+    write_private(settings.folders.state / TOKEN, f"{token}\n".encode())
 
 
 def _office(state_dir: str | None) -> TokenOffice:
+    return _office_of(settings_of_running(state_dir, "tokens"))
+
+
+def _office_of(settings: Settings) -> TokenOffice:
     from app.bootstrap.state import token_office
 
-    return token_office(options.settings(orgate_state_dir=state_dir))
+    return token_office(settings)
 
 
 def _shape(grant: Grant) -> dict[str, object]:

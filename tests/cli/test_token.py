@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from app.adapters.clock import SystemClock
 from app.adapters.tokens import TokenBook
 from app.services.tokens import TokenOffice
-from tests.cli.processes import orgate
+from tests.cli.processes import orgate, started
 
 Token = Callable[..., Any]
 
@@ -149,3 +150,21 @@ def test_set_nothing(token: Token, tmp_path: Path) -> None:
     assert (2, 1) == (idle.returncode, unknown.returncode)
     assert "--help" in idle.stderr
     assert "orgate token list" in unknown.stderr
+
+
+def test_demo(tmp_path: Path) -> None:
+    """While only the demo runs its tokens are meant: what a program may spend there can be changed at once."""
+    home = {
+        "HOME": str(tmp_path),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+    }
+    with started("demo", "--port", "0", **home) as demo:
+        issued = orgate("token", "issue", "notes", **home)
+        changed = orgate("token", "set", "notes", "--budget", "0.0001/day", **home)
+        url = f"{demo.told['base_url']}/v1/chat/completions"
+        body = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "Hello"}]}
+        reply = requests.post(url, json=body, headers={"Authorization": f"Bearer {issued.stdout.strip()}"}, timeout=30)
+
+    assert "(these are the demo's tokens)\n" == issued.stderr == changed.stderr
+    assert (0, 402) == (changed.returncode, reply.status_code)
