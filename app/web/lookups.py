@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import flask
 
+from app.core.agents.agent import PREFIX
 from app.services.kept import Dated
 from app.web import quotas
 from app.web.state import services
@@ -29,8 +30,12 @@ def generation() -> flask.Response:
 
 @bp.get("/models/<author>/<slug>/endpoints")
 def endpoints(author: str, slug: str) -> flask.Response:
-    """Who serves a model, at which price and how well."""
+    """Who serves a model, or an agent's first one, at which price and how well."""
     quotas.take("models")
+    name = f"{author}/{slug}"
+    if name.startswith(PREFIX):
+        name = services().models.named(services().agents.shelf().find(name).models[0])
+    author, _, slug = name.partition("/")
     return _response(services().lookups.endpoints(author, slug))
 
 

@@ -244,6 +244,15 @@ def test_counted(gateway: Gateway) -> None:
     )
 
 
+def test_endpoints(gateway: Gateway) -> None:
+    """Who serves an agent's first model can be asked by the agent's name; OpenRouter hears of no agent."""
+    found = gateway.get("/models/agent/helper/endpoints")
+    missing = gateway.get("/models/agent/nobody/endpoints")
+
+    assert (200, CHEAP) == (found.status_code, found.json()["data"]["id"])
+    assert (404, "unknown_agent") == (missing.status_code, missing.json()["error"]["code"])
+
+
 def test_ceiling(gateway: Gateway, sandbox: Sandbox) -> None:
     """An agent lifts no token's price ceiling: what is too dear is left out of its chain."""
     write(gateway.folder, "both", f'model = "{DEAR}"\nfallbackModels = ["{CHEAP}"]')

@@ -18,7 +18,7 @@ _CHAINS = ("models", "route", "fallbacks")
 
 @dataclass(frozen=True)
 class Preset:
-    """A request as it is to be carried out; `body` still names the model that was asked for."""
+    """A request as it is to be carried out; `body` names the model that is asked first."""
 
     body: _Body
     model: str
