@@ -41,5 +41,5 @@ CLIENTS: dict[str, Client] = {
 }
 """Name → client, in the order in which they are listed."""
 
-OTHER_NAMES = {"claude-code": "claude", "openwebui": "open-webui"}
+OTHER_NAMES = {"claude-code": "claude", "openwebui": "open-webui", "python3": "python"}
 """What a client may be called beside its name."""
