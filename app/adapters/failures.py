@@ -38,7 +38,6 @@ def mapped(attempt: Followed) -> Iterator[None]:
 
 def _failure(error: Exception, attempt: Followed) -> GatewayError:
     causes = list(_causes(error))
-    name = type(next((cause for cause in reversed(causes) if isinstance(cause, OSError)), causes[0])).__name__
     if attempt.cancelled:
         return cancelled()
     if attempt.phase < Phase.SENDING and any(_is_distrust(cause) for cause in causes):
@@ -48,6 +47,7 @@ def _failure(error: Exception, attempt: Followed) -> GatewayError:
         )
     slow = any(_is_timeout(cause) for cause in causes)
     if attempt.phase < Phase.SENT:
+        name = type(next((cause for cause in reversed(causes) if isinstance(cause, OSError)), causes[0])).__name__
         message = f"OpenRouter could not be reached ({name}). Check the network and ORGATE_PROXY."
         kind: type[GatewayError] = TimedOut if slow else UpstreamFailed
         return kind(message, code="upstream_unreachable", should_retry=True)
@@ -58,10 +58,12 @@ def _failure(error: Exception, attempt: Followed) -> GatewayError:
         )
     if attempt.phase < Phase.HEADERS:
         return TimedOut(
-            f"The connection broke before OpenRouter answered ({name}). The call may have been carried out and billed.",
+            "The connection broke before OpenRouter answered. The call may have been carried out and billed.",
             code="outcome_unknown",
         )
-    return UpstreamFailed(f"OpenRouter's answer broke off ({name}).", code="upstream_truncated")
+    return UpstreamFailed(
+        "OpenRouter's answer broke off before its end. What came of it may have been billed.", code="upstream_truncated"
+    )
 
 
 def cancelled() -> GatewayError:
