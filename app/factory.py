@@ -20,6 +20,7 @@ from app.web import (
     metrics,
     model,
     models,
+    openapi,
     proxy,
     usage,
 )
@@ -41,9 +42,10 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     errors.install(app)
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
-        for concern in (proxy, credits, models, model, agents, lookups, calls, usage, control, events, health):
+        for concern in (proxy, credits, models, model, agents, lookups, calls, usage, control, events, health, openapi):
             api.register_blueprint(concern.bp)
         app.register_blueprint(api)
     app.register_blueprint(health.root)
+    app.register_blueprint(openapi.bp)
     app.register_blueprint(metrics.blueprint(built.exposition))
     return app

@@ -6,13 +6,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from app.core import claude
-from app.core.errors import BadRequest, Json
+from app.core import claude, forms
+from app.core.errors import Json
+from app.core.forms import Kind, Parameter
 
 Model = dict[str, Json]
 SORTS = ("price", "context", "newest")
 _ROUTES = (":nitro", ":floor", ":exacto", ":online")
 """Ends of an id that say how to reach the model, not which; the catalogue does not list them."""
+
+_PRICE = Kind(
+    "dollars per million tokens, for example 2.50",
+    {"type": "number", "minimum": 0},
+    lambda text: _amount(text) is not None,
+)
+_Q = Parameter("q", forms.ANY_TEXT, "Part of the id or the name, in any case.")
+_PROVIDER = Parameter("provider", forms.ANY_TEXT, "Who makes the model: the id up to its slash.")
+_MODALITY = Parameter("modality", forms.ANY_TEXT, "An input or output modality such as image, or text+image->text.")
+_PARAMETERS = Parameter("supported_parameters", forms.ANY_TEXT, "Parameters that the model must know, by commas.")
+_MAX_PRICE = Parameter("max_price", _PRICE, "Neither prompt nor completion may be dearer; unknown prices do not pass.")
+_SORT = Parameter("sort", forms.words(*SORTS), "The order; without it the catalogue's own.")
+ARGUMENTS = (_Q, _PROVIDER, _MODALITY, _PARAMETERS, _MAX_PRICE, _SORT)
+"""What `Query.parse` reads."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +48,15 @@ class Query:
     @classmethod
     def parse(cls, args: dict[str, str]) -> Query:
         """The query in these URL arguments; names that are not ours are ignored. Raises BadRequest."""
-        sort = args.get("sort", "")
-        if sort and sort not in SORTS:
-            raise BadRequest(f"sort takes one of {', '.join(SORTS)}.", param="sort")
+        most = _MAX_PRICE.of(args)
         return cls(
-            q=args.get("q", "").lower(),
-            provider=args.get("provider", "").lower(),
+            q=(_Q.of(args) or "").lower(),
+            provider=(_PROVIDER.of(args) or "").lower(),
             # A "+" that was not encoded arrives as a space.
-            modality=args.get("modality", "").lower().replace(" ", "+"),
-            supported_parameters=tuple(filter(None, args.get("supported_parameters", "").split(","))),
-            max_price=_limit(args.get("max_price", "")),
-            sort=sort,
+            modality=(_MODALITY.of(args) or "").lower().replace(" ", "+"),
+            supported_parameters=tuple(filter(None, (_PARAMETERS.of(args) or "").split(","))),
+            max_price=_amount(most) if most is not None else None,
+            sort=_SORT.of(args) or "",
         )
 
 
@@ -132,13 +145,10 @@ def _whole(value: Json) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _limit(text: str) -> Decimal | None:
-    if not text:
-        return None
+def _amount(text: str) -> Decimal | None:
+    """The amount in this text; None when there is none, or one below 0."""
     try:
         amount = Decimal(text)
     except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount < 0:
-        raise BadRequest("max_price takes dollars per million tokens, for example 2.50.", param="max_price")
-    return amount
+        return None
+    return amount if amount.is_finite() and amount >= 0 else None

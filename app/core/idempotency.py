@@ -6,13 +6,20 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from app.core.errors import BadRequest
+from app.core.forms import Kind, Parameter
 
-KEY = "Idempotency-Key"
-MEMORY = "X-Orgate-Memory"
 
-_KEY = re.compile(r"[!-~]{1,255}")
-_MEMORY = re.compile(r"[!-~]{1,64}")
+def _visible(most: int) -> Kind:
+    form = re.compile(rf"[!-~]{{1,{most}}}")
+    return Kind(
+        f"1 to {most} visible ASCII characters",
+        {"type": "string", "pattern": f"^{form.pattern}$"},
+        lambda text: form.fullmatch(text) is not None,
+    )
+
+
+KEY = Parameter("Idempotency-Key", _visible(255), "The app's own name for the call, which is then made only once.")
+MEMORY = Parameter("X-Orgate-Memory", _visible(64), "What the app takes the gateway to remember its calls in.")
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,7 @@ def read(key: str | None, memory: str | None, endpoint: str, raw: bytes) -> Once
     """What these two headers ask for, with the API style's path and the body; None without a key. Raises BadRequest."""
     if key is None:
         return None
-    if not _KEY.fullmatch(key):
-        raise BadRequest(f"{KEY} takes 1 to 255 visible ASCII characters.", param=KEY)
-    if memory is not None and not _MEMORY.fullmatch(memory):
-        raise BadRequest(f"{MEMORY} takes 1 to 64 visible ASCII characters.", param=MEMORY)
+    for field, text in ((KEY, key), (MEMORY, memory)):
+        if text is not None and not field.kind.holds(text):
+            raise field.refusal()
     return Once(key, memory, hashlib.sha256(endpoint.encode() + b"\0" + raw).digest())

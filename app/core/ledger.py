@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from app.core import forms
+from app.core.forms import Parameter
 from app.core.meter import Usage
 
 
@@ -124,6 +126,10 @@ class UsageRow:
     cost: int
     estimated: int
     """The part of the cost that is an estimate."""
+
+
+GROUPS = ("day", "app", "model", "agent")
+BY = Parameter("by", forms.words(*GROUPS), "What the sums are of; days without it.")
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+from app.core import forms
 from app.core.catalogue import Model
 from app.core.errors import BadRequest, Json
+from app.core.forms import Kind, Parameter
 
 _MOST = 1000
 _USUAL = 20
+_LIMIT = Parameter(
+    "limit",
+    Kind(
+        f"a number from 1 to {_MOST}",
+        {"type": "integer", "minimum": 1, "maximum": _MOST},
+        lambda text: text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= _MOST,
+    ),
+    f"How many on a page, {_USUAL} without it; only with anthropic-version.",
+)
+_AFTER = Parameter("after_id", forms.ANY_TEXT, "The page behind this model; only with anthropic-version.")
+_BEFORE = Parameter("before_id", forms.ANY_TEXT, "The page before this model; only with anthropic-version.")
+ARGUMENTS = (_LIMIT, _AFTER, _BEFORE)
+"""What `for_claude` reads."""
+
+ANTHROPIC = Parameter("anthropic-version", forms.ANY_TEXT, "Asks for Anthropic's shape.")
+CODEX = Parameter("client_version", forms.ANY_TEXT, "Asks for the shape that Codex reads.")
 
 
 def for_claude(models: Sequence[Model], query: Mapping[str, str]) -> dict[str, Json]:
     """A page of the models as Anthropic lists its own (limit, after_id, before_id); raises BadRequest."""
-    limit = _limit(query.get("limit", str(_USUAL)))
+    limit = int(_LIMIT.of(query) or _USUAL)
+    after, before = _AFTER.of(query), _BEFORE.of(query)
     ids = [str(model["id"]) for model in models]
-    first = _place(ids, query, "after_id") + 1 if query.get("after_id") else 0
+    first = _place(ids, _AFTER, after) + 1 if after else 0
     end = len(ids)
-    if query.get("before_id"):
-        end = _place(ids, query, "before_id")
+    if before:
+        end = _place(ids, _BEFORE, before)
         first = max(first, end - limit)
     page = models[first : min(end, first + limit)]
-    more = first > 0 if query.get("before_id") else first + limit < end
+    more = first > 0 if before else first + limit < end
     return {
         "data": [one_for_claude(model) for model in page],
         "has_more": more,
@@ -53,14 +72,8 @@ def one_for_claude(model: Model) -> dict[str, Json]:
     }
 
 
-def _limit(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:5]) <= _MOST:
-        raise BadRequest(f"limit takes a number from 1 to {_MOST}.", param="limit")
-    return int(text)
-
-
-def _place(ids: list[str], query: Mapping[str, str], name: str) -> int:
+def _place(ids: list[str], where: Parameter, model: str) -> int:
     try:
-        return ids.index(query[name])
+        return ids.index(model)
     except ValueError:
-        raise BadRequest(f"{name} names no model of this list.", param=name) from None
+        raise BadRequest(f"{where.name} names no model of this list.", param=where.name) from None

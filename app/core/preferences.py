@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
+from app.core import forms
 from app.core.errors import BadRequest, Json
+from app.core.forms import Kind
 
+FIELD = "provider"
 
-def _list_of_texts(value: Json) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
-def _flag(value: Json) -> bool:
-    return isinstance(value, bool)
-
-
-def _object(value: Json) -> bool:
-    return isinstance(value, dict)
-
-
-def _object_or_number(value: Json) -> bool:
-    return isinstance(value, (dict, int, float)) and not isinstance(value, bool)
-
-
-def _text_or_object(value: Json) -> bool:
-    return isinstance(value, (str, dict))
-
-
-_KNOWN: dict[str, tuple[Callable[[Json], bool], str]] = {
-    "order": (_list_of_texts, "a list of providers"),
-    "only": (_list_of_texts, "a list of providers"),
-    "ignore": (_list_of_texts, "a list of providers"),
-    "allow_fallbacks": (_flag, "true or false"),
-    "require_parameters": (_flag, "true or false"),
-    "data_collection": (lambda value: value in ("allow", "deny"), '"allow" or "deny"'),
-    "zdr": (_flag, "true or false"),
-    "enforce_distillable_text": (_flag, "true or false"),
-    "quantization": (_list_of_texts, "a list such as fp16, int8"),
-    "quantizations": (_list_of_texts, "a list such as fp16, int8"),
-    "sort": (_text_or_object, '"price", "throughput", "latency" or an object'),
-    "preferred_min_throughput": (_object_or_number, "a number or an object"),
-    "preferred_max_latency": (_object_or_number, "a number or an object"),
-    "max_price": (_object, "an object such as prompt and completion in $ per million tokens"),
+_PROVIDERS = replace(forms.TEXTS, words="a list of providers")
+_FORMATS = replace(forms.TEXTS, words="a list such as fp16, int8")
+_WHETHER = forms.FLAG
+_FIGURE = Kind(
+    "a number or an object",
+    {"type": ["number", "object"]},
+    lambda value: isinstance(value, (dict, int, float)) and not isinstance(value, bool),
+)
+_KNOWN = {
+    "order": _PROVIDERS,
+    "only": _PROVIDERS,
+    "ignore": _PROVIDERS,
+    "allow_fallbacks": _WHETHER,
+    "require_parameters": _WHETHER,
+    "data_collection": replace(forms.words("allow", "deny"), words='"allow" or "deny"'),
+    "zdr": _WHETHER,
+    "enforce_distillable_text": _WHETHER,
+    "quantization": _FORMATS,
+    "quantizations": _FORMATS,
+    "sort": Kind(
+        '"price", "throughput", "latency" or an object',
+        {"type": ["string", "object"]},
+        lambda value: isinstance(value, (str, dict)),
+    ),
+    "preferred_min_throughput": _FIGURE,
+    "preferred_max_latency": _FIGURE,
+    "max_price": replace(forms.OBJECT, words="an object such as prompt and completion in $ per million tokens"),
 }
 """OpenRouter's own list (docs, Provider Routing), which refuses any other, and the document's older `quantization`."""
 
 NAMES = tuple(_KNOWN)
+
+KIND = Kind(
+    "an object of preferences",
+    {
+        "type": "object",
+        "properties": {name: forms.nullable(kind.schema) for name, kind in _KNOWN.items()},
+        "additionalProperties": False,
+        "not": {
+            "required": ["quantization", "quantizations"],
+            "properties": {"quantization": {"type": "array"}, "quantizations": {"type": "array"}},
+        },
+    },
+    forms.OBJECT.holds,
+)
+"""What `translate` takes."""
 
 
 def translate(preferences: Json) -> dict[str, Json] | None:
@@ -56,14 +66,14 @@ def translate(preferences: Json) -> dict[str, Json] | None:
     """
     if preferences is None:
         return None
-    if not isinstance(preferences, dict):
-        raise BadRequest("provider must be an object of preferences.", param="provider")
+    if not KIND.holds(preferences):
+        raise BadRequest(f"{FIELD} must be {KIND.words}.", param=FIELD)
     for name, value in preferences.items():
         if name not in _KNOWN:
             raise BadRequest(f"There is no provider preference {name[:40]!r}.", param=f"provider.{name[:40]}")
-        holds, expected = _KNOWN[name]
-        if value is not None and not holds(value):
-            raise BadRequest(f"provider.{name} takes {expected}.", param=f"provider.{name}")
+        kind = _KNOWN[name]
+        if value is not None and not kind.holds(value):
+            raise BadRequest(f"provider.{name} takes {kind.words}.", param=f"provider.{name}")
     if "quantization" not in preferences:
         return None
     old, new = preferences["quantization"], preferences.get("quantizations")

@@ -28,6 +28,9 @@ _BY_STATUS: dict[int, tuple[type[GatewayError], int]] = {
     504: (errors.TimedOut, 504),
     529: (errors.Unavailable, 503),
 }
+SHOWN = frozenset(shown for _, shown in _BY_STATUS.values())
+"""Every status that an app may be told for a refusal of OpenRouter's."""
+
 _EDGE_LOST = {502, 504, 520, 524}
 """Without a JSON body these come from the network's edge, and the model may still be working (and be billed)."""
 

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal
 
 from app.core.errors import GatewayError, Json
 from app.core.redact import redact
+
+ERROR_SCHEMA: Mapping[str, Json] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "code", "param"],
+            "properties": {
+                "message": {"type": "string", "description": "For people: what happened, and what to do."},
+                "type": {"type": "string"},
+                "code": {"type": ["string", "integer"], "description": "Below /api/v1 the HTTP status, else a word."},
+                "param": {"type": ["string", "null"], "description": "The field that is wrong."},
+                "details": {"type": "object"},
+                "retry_after": {"type": "integer", "description": "Seconds."},
+                "metadata": {"type": "object", "description": "What OpenRouter told beside."},
+                "availability": {"type": "object"},
+            },
+        }
+    },
+}
+"""A body with an `error_object`."""
 
 
 def error_object(error: GatewayError, *, numeric_code: bool = False) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from app.core.budget import begin_of
 from app.core.errors import BadRequest
+from app.core.forms import Kind, Parameter
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
@@ -15,6 +16,14 @@ DAY_S = 24 * HOUR_S
 _AGO = re.compile(r"([0-9]{1,5})([hd])")
 _UNITS_S = {"h": HOUR_S, "d": DAY_S}
 _PERIODS = {"today": "day", "week": "week", "month": "month"}
+
+_MOMENT = Kind(
+    "a date or a time by ISO 8601 such as 2026-11-22, or 24h, 7d, today, week, month",
+    {"type": "string", "examples": ["7d", "2026-11-22", "today"]},
+    lambda text: isinstance(text, str),
+)
+SINCE = Parameter("since", _MOMENT, "Where the stretch begins; without it at the beginning of all.")
+UNTIL = Parameter("until", _MOMENT, "Where it ends; without it now.")
 
 
 @dataclass(frozen=True)
@@ -61,10 +70,7 @@ def _date(text: str, param: str) -> float:
     try:
         found = datetime.fromisoformat(text.strip().upper())
     except ValueError:
-        raise BadRequest(
-            f"{param} takes a date or a time by ISO 8601 such as 2026-11-22, or 24h, 7d, today, week, month.",
-            param=param,
-        ) from None
+        raise BadRequest(f"{param} takes {_MOMENT.words}.", param=param) from None
     return max(0.0, (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
 
 

@@ -6,18 +6,43 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.core.errors import BadRequest
+from app.core import forms
+from app.core.forms import Kind, Parameter
 
 PREFIX = "X-Orgate-"
-NAMES = (
-    "delivery", "queue", "first-content-timeout", "idle-timeout", "timeout", "retry-ambiguous", "past-policy", "clamp",
-    "cache",
-)  # fmt: skip
-"""What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
 
-_SECONDS = re.compile(r"\d{1,5}(\.\d{1,3})?")
+_SECONDS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
+_LEAST_S = 0.001
 _LONGEST_S = 86_400.0
 _HASTY_S = 0.5
+
+
+def _seconds_from(least: float) -> Kind:
+    return Kind(
+        "seconds, for example 60",
+        {"type": "string", "pattern": f"^{_SECONDS.pattern}$", "examples": ["60"]},
+        lambda text: bool(_SECONDS.fullmatch(text.strip())) and least <= float(text) <= _LONGEST_S,
+    )
+
+
+_PAUSE, _CLOCK = _seconds_from(0.0), _seconds_from(_LEAST_S)
+_SWITCH = Kind("1 or 0", forms.words("1", "0").schema, forms.words("1", "0").holds)
+_DELIVERY = Kind("live or whole", forms.words("live", "whole").schema, forms.words("live", "whole").holds)
+_KINDS = {
+    "delivery": (_DELIVERY, "live: the answer as it is made; whole: when it is complete, and not before."),
+    "queue": (_PAUSE, "Wait so many seconds for the quota instead of being refused."),
+    "first-content-timeout": (_CLOCK, "Seconds until the first content is due."),
+    "idle-timeout": (_CLOCK, "Seconds of silence inside an answer."),
+    "timeout": (_CLOCK, "Seconds for the whole call."),
+    "retry-ambiguous": (_SWITCH, "Whether to repeat what may have been billed."),
+    "past-policy": (_SWITCH, "Whether to ask the next model also after a refusal for the content."),
+    "cache": (_PAUSE, "Whether an answer to the same call may be given again, and how many seconds old it may be."),
+    "clamp": (_SWITCH, "Whether to ask once more with the max_tokens that can be paid for."),
+}
+HEADERS = {name: Parameter(PREFIX + name.title(), kind, about) for name, (kind, about) in _KINDS.items()}
+"""What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
+
+NAMES = tuple(HEADERS)
 
 
 @dataclass(frozen=True)
@@ -50,35 +75,30 @@ class Wishes:
 
 def read(given: Mapping[str, str]) -> Wishes:
     """The wishes by their names; raises BadRequest for a value that cannot be meant."""
-    delivery = given.get("delivery", "live")
-    if delivery not in ("live", "whole"):
-        raise BadRequest("X-Orgate-Delivery takes live or whole.", param="X-Orgate-Delivery")
     return Wishes(
-        whole=delivery == "whole",
-        queue_s=_seconds(given, "queue", least=0.0) or 0.0,
+        whole=_text(given, "delivery") == "whole",
+        queue_s=_seconds(given, "queue") or 0.0,
         first_content_s=_seconds(given, "first-content-timeout"),
         idle_s=_seconds(given, "idle-timeout"),
         total_s=_seconds(given, "timeout"),
         retry_ambiguous=_flag(given, "retry-ambiguous"),
         past_policy=_flag(given, "past-policy"),
         clamp=_flag(given, "clamp"),
-        cache_s=_seconds(given, "cache", least=0.0),
+        cache_s=_seconds(given, "cache"),
     )
 
 
 def _flag(given: Mapping[str, str], name: str) -> bool:
-    text = given.get(name, "0")
-    if text not in ("0", "1"):
-        header = PREFIX + name.title()
-        raise BadRequest(f"{header} takes 1 or 0.", param=header)
-    return text == "1"
+    return _text(given, name) == "1"
 
 
-def _seconds(given: Mapping[str, str], name: str, least: float = 0.001) -> float | None:
+def _seconds(given: Mapping[str, str], name: str) -> float | None:
+    text = _text(given, name)
+    return None if text is None else float(text)
+
+
+def _text(given: Mapping[str, str], name: str) -> str | None:
     text = given.get(name)
-    if text is None:
-        return None
-    if not _SECONDS.fullmatch(text.strip()) or not least <= float(text) <= _LONGEST_S:
-        header = PREFIX + name.title()
-        raise BadRequest(f"{header} takes seconds, for example 60.", param=header)
-    return float(text)
+    if text is not None and not HEADERS[name].kind.holds(text):
+        raise HEADERS[name].refusal()
+    return text

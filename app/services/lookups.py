@@ -9,7 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 
-from app.core.errors import BadRequest, Json, NotFound, UpstreamFailed
+from app.core.errors import Json, NotFound, UpstreamFailed
+from app.core.forms import Kind, Parameter
 from app.core.meter import parse
 from app.core.ports import Cache, Clock, Events, Upstream, Vault
 from app.core.redact import fingerprint
@@ -25,6 +26,22 @@ _ENDPOINTS_MS = 300_000
 _MOST_KEPT = 64
 _NAME = re.compile(r"[~A-Za-z0-9][A-Za-z0-9._:@-]{0,127}")
 _GENERATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{3,127}")
+
+
+def _text(words: str, form: re.Pattern[str]) -> Kind:
+    return Kind(
+        words, {"type": "string", "pattern": f"^{form.pattern}$"}, lambda text: form.fullmatch(text) is not None
+    )
+
+
+GENERATION = Parameter(
+    "id",
+    _text("a generation's id, such as gen-1785882264-Dc8eXAHSnjmKOswYtXdR", _GENERATION),
+    "The generation, as X-Generation-Id told it.",
+    is_needed=True,
+)
+AUTHOR = Parameter("author", _text("the name of an author", _NAME), "Who makes the model.")
+SLUG = Parameter("slug", _text("the name of a model", _NAME), "The model's own name.")
 _PERSONAL = ("creator_user_id", "user_id", "organization_id", "workspace_id")
 """Whose account it is concerns no program."""
 
@@ -66,8 +83,8 @@ class Lookups:
 
         OpenRouter knows a generation only a moment after it has ended, and corrects its cost later: nothing is kept.
         """
-        if not _GENERATION.fullmatch(name):
-            raise BadRequest("id takes a generation's id, such as gen-1785882264-Dc8eXAHSnjmKOswYtXdR.", param="id")
+        if not GENERATION.kind.holds(name):
+            raise GENERATION.refusal()
         return self._ask(f"/generation?id={name}", self._vault.key())
 
     def endpoints(self, author: str, slug: str) -> Dated:

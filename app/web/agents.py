@@ -7,14 +7,17 @@ import flask
 from app.core.agents import views
 from app.core.agents.styles import Preset
 from app.core.errors import Json
+from app.core.openapi import Told
 from app.core.shapes import dump
 from app.web import quotas
 from app.web.state import services, visit
+from app.web.told import json_of, tells
 
 bp = flask.Blueprint("agents", __name__)
 
 
 @bp.get("/agents")
+@tells(Told({200: json_of("The agents in force.", {"data": [views.SHAPE]})}))
 def agents() -> flask.Response:
     """Every agent in force; their prompts are the owner's and are not told."""
     quotas.take("models")

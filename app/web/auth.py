@@ -36,6 +36,7 @@ SCOPE_OF = {
     "control.ledger_accept": CONTROL,
     "health.health": OPEN,
     "health.alive": OPEN,
+    "openapi.openapi": "models",
 }
 """View → scope. What does not stand here is refused, and a test fails for it."""
 

@@ -6,15 +6,38 @@ import flask
 
 from app.core.calls import CallReport
 from app.core.errors import Json, NotFound
+from app.core.forms import ANY_TEXT, Parameter
 from app.core.money import dollars
+from app.core.openapi import Told
 from app.core.shapes import dump
 from app.web import quotas
 from app.web.state import app_of, services
+from app.web.told import json_of, tells
 
 bp = flask.Blueprint("calls", __name__)
 
+_STORY: Json = {
+    "call_id": "string",
+    "app": "string",
+    "endpoint": "string",
+    "agent": "string?",
+    "models": ["string"],
+    "stream": "boolean",
+    "status": "integer",
+    "outcome": "string",
+    "served_model": "string?",
+    "provider": "string?",
+    "generation_id": "string?",
+    "cost": "string?",
+    "duration_s": "number",
+    "first_byte_s": "number?",
+    "attempts": ["object"],
+}
+_ID = Parameter("call_id", ANY_TEXT, "What x-orgate-call-id told of the call.")
+
 
 @bp.get("/calls/<call_id>")
+@tells(Told({200: json_of("The story of the call.", _STORY)}, path=(_ID,), refuses=(NotFound,)))
 def call(call_id: str) -> flask.Response:
     """The story of one of the app's own calls, as long as the gateway remembers it."""
     quotas.take("models")

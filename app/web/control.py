@@ -5,19 +5,59 @@ from __future__ import annotations
 import flask
 
 from app.core import span
-from app.core.errors import BadRequest, Json
+from app.core.errors import BadRequest, Json, NotFound, Unavailable
+from app.core.forms import Field, Kind, form
 from app.core.ledger import LedgerState
 from app.core.money import dollars
+from app.core.openapi import Told
 from app.core.pauses import EVERYBODY
 from app.core.shapes import dump
 from app.services.reconcile import Reconciled
 from app.web.state import services, visit
-from app.web.usage import who_is_paused
+from app.web.told import json_of, tells
+from app.web.usage import PAUSED, who_is_paused
 
 bp = flask.Blueprint("control", __name__)
 
+_APP = Field(
+    "app",
+    Kind("a text", {"type": ["string", "null"], "minLength": 1}, lambda value: value is None or _is_text(value)),
+    "The name of an app, or null for all of them.",
+    is_needed=True,
+)
+_BEFORE = Field(
+    "before",
+    Kind("a text", {"type": "string", "minLength": 1, "examples": ["30d"]}, lambda value: _is_text(value)),
+    "The moment before which attempts are removed, a day ago at the latest.",
+    is_needed=True,
+)
+_STATE: Json = {
+    "path": "string",
+    "size_bytes": "integer",
+    "attempts": "integer",
+    "oldest_at": "string?",
+    "last_backup": "string?",
+    "trouble": "string?",
+    "locked": "string?",
+}
+_RECONCILED: Json = {
+    "settled": "integer",
+    "written_off": "integer",
+    "open": "integer",
+    "outside": "string?",
+    "waits_s": "number?",
+}
+_OF_APPS = form((_APP,))
+
 
 @bp.post("/pause")
+@tells(
+    Told(
+        {200: json_of("Who is paused now.", {"paused": PAUSED, "ended": "integer"})},
+        body=_OF_APPS,
+        refuses=(NotFound, Unavailable),
+    )
+)
 def pause() -> flask.Response:
     """Take no more calls of an app, null for all apps, and end those that run; who is paused, and how many ended."""
     ended = services().relay.pause(_known(_app()))
@@ -25,6 +65,7 @@ def pause() -> flask.Response:
 
 
 @bp.post("/resume")
+@tells(Told({200: json_of("Who is paused still.", {"paused": PAUSED})}, body=_OF_APPS, refuses=(NotFound, Unavailable)))
 def resume() -> flask.Response:
     """Take an app's calls again; null lifts every pause. Who is paused still."""
     app = _app()
@@ -35,31 +76,42 @@ def resume() -> flask.Response:
 
 
 @bp.post("/end")
+@tells(Told({200: json_of("How many calls.", {"ended": "integer"})}, body=_OF_APPS, refuses=(NotFound, Unavailable)))
 def end() -> flask.Response:
     """End the running calls of an app, null for all apps, which may call again at once; how many those were."""
     return _told({"ended": services().relay.end_running(_known(_app()))})
 
 
 @bp.post("/reconcile")
+@tells(Told({200: json_of("What was found.", _RECONCILED)}, body=form(()), asks=True))
 def reconcile() -> flask.Response:
     """Compare the ledger with OpenRouter now; what that has settled, and what it waits for."""
     return _told(_reconciled(services().reconciler.reconcile()))
 
 
 @bp.get("/ledger")
+@tells(Told({200: json_of("The ledger's state.", _STATE)}, refuses=(Unavailable,)))
 def ledger() -> flask.Response:
     """How the ledger is."""
     return _told(state_shape(services().ledger.state()))
 
 
 @bp.post("/ledger/trim")
+@tells(
+    Told(
+        {200: json_of("How many attempts went.", {"removed": "integer", "before": "string"})},
+        body=form((_BEFORE,)),
+        refuses=(Unavailable,),
+    )
+)
 def ledger_trim() -> flask.Response:
     """Remove the attempts from before a moment, a day ago at the latest; their sums stay. How many those were."""
-    before = trim_moment(_text("before"), services().clock.now())
+    before = trim_moment(_BEFORE.of(visit().body), services().clock.now())
     return _told({"removed": services().ledger.trim(before), "before": span.iso(before)})
 
 
 @bp.post("/ledger/accept")
+@tells(Told({200: json_of("Why apps waited.", {"accepted": "string?"})}, body=form(()), refuses=(Unavailable,)))
 def ledger_accept() -> flask.Response:
     """Let apps with a budget spend again by what the ledger holds now; why they were not let, null if they were."""
     why = services().ledger.state().locked
@@ -93,7 +145,8 @@ def _app() -> str:
     body = visit().body
     if "app" not in body:
         raise BadRequest("app is missing: the name of one, or null for all of them.", param="app")
-    return EVERYBODY if body["app"] is None else _text("app")
+    named = _APP.of(body)
+    return EVERYBODY if named is None else str(named)
 
 
 def _known(app: str) -> str:
@@ -103,11 +156,8 @@ def _known(app: str) -> str:
     return app
 
 
-def _text(name: str) -> str:
-    value = visit().body.get(name)
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"{name} must be a text.", param=name)
-    return value
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _reconciled(found: Reconciled) -> dict[str, Json]:

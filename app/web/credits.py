@@ -8,22 +8,57 @@ from datetime import UTC, datetime
 import flask
 
 from app.core.errors import Json
-from app.core.forecast import Forecast
+from app.core.forecast import WINDOWS, Forecast
+from app.core.forms import Exactly, Maybe
 from app.core.money import json_number
+from app.core.openapi import Told
 from app.core.shapes import dump
 from app.services.credits import Balance
 from app.web import quotas
 from app.web.state import services
+from app.web.told import FORCE, is_forced, json_of, tells
 
 bp = flask.Blueprint("credits", __name__)
 
+_RATE = Maybe({"requests": "integer?", "interval": "string?"})
+_BALANCE: Json = {
+    "total_credits": "number?",
+    "used_credits": "number?",
+    "remaining_credits": "number?",
+    "usage_limit": "number?",
+    "rate_limit": _RATE,
+    "usage": {
+        "label": "string?",
+        "used": "number?",
+        "limit": "number?",
+        "limit_remaining": "number?",
+        "limit_reset": "string?",
+        "is_free_tier": "boolean?",
+        "rate_limit": _RATE,
+    },
+    "data": {"total_credits": "number?", "total_usage": "number?"},
+    "source": Exactly({"enum": ["credits", "key"]}),
+    "as_of": "string",
+    "age_s": "number",
+    "stale": "boolean",
+    "estimated": "boolean",
+    "forecast": {
+        "per_hour": dict.fromkeys(WINDOWS, "number?"),
+        "ends_at": "string?",
+        "reason": "string?",
+        "unusual": "boolean",
+    },
+    "free_requests": Maybe({"used": "integer?", "limit": "integer?", "remaining": "integer?"}),
+}
+
 
 @bp.get("/credits")
+@tells(Told({200: json_of("The balance; what nobody knows is null.", _BALANCE)}, query=(FORCE,), asks=True))
 def credits() -> flask.Response:
     """What is left; a figure that nobody knows is null."""
     quotas.take("credits")
-    force = flask.request.args.get("force", "").lower() in ("true", "1")
-    return flask.Response(dump(_shape(services().credits.get(force=force))), content_type="application/json")
+    told = _shape(services().credits.get(force=is_forced()))
+    return flask.Response(dump(told), content_type="application/json")
 
 
 def _shape(balance: Balance) -> dict[str, Json]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import flask
 
-from app.core.errors import GatewayError, Json
+from app.core.errors import GatewayError, Json, Unavailable
+from app.core.forms import ANY_TEXT, Parameter
 from app.core.grants import OWNER, Grant
 from app.core.money import dollars_if_known
 from app.core.notices import PAUSED, RESUMED, Notice, told
+from app.core.openapi import EVENTS, Answer, Told
 from app.core.pauses import EVERYBODY
 from app.core.ports import Clock, Peer
 from app.core.shapes import dump
@@ -20,6 +22,7 @@ from app.web import auth, quotas
 from app.web.credits import forecast_shape, moment
 from app.web.peer import peer_of
 from app.web.state import app_of, services
+from app.web.told import tells
 
 bp = flask.Blueprint("events", __name__)
 
@@ -30,12 +33,22 @@ _COMMENT_S = 15.0
 _ABOUT_MONEY = frozenset({"credits.status", "credits.low", "credits.purchased", "key.low"})
 
 
+_SINCE = Parameter("Last-Event-ID", ANY_TEXT, "The last event that was seen: those after it are repeated.")
+
+
 @bp.get("/events")
+@tells(
+    Told(
+        {200: Answer("The state as it is, then what happens, as it happens.", {EVENTS: {"type": "string"}})},
+        headers=(_SINCE,),
+        refuses=(Unavailable,),
+    )
+)
 def events() -> flask.Response:
     """The state as of now, then every notice as it comes; `Last-Event-ID` has those repeated that were missed."""
     quotas.take("models")
     mine, grant, token = services(), app_of(), auth.token_of(flask.request)
-    reader = mine.bulletin.reader(_last_id(flask.request.headers.get("Last-Event-ID", "")))
+    reader = mine.bulletin.reader(_last_id(flask.request.headers.get(_SINCE.name, "")))
     try:
         listening = _Listening(
             reader=reader,

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import flask
 
+from app.core.openapi import Answer, Told
 from app.web import quotas
+from app.web.told import tells
 
 
 def blueprint(exposition: Callable[[], tuple[str, bytes]]) -> flask.Blueprint:
@@ -14,6 +16,7 @@ def blueprint(exposition: Callable[[], tuple[str, bytes]]) -> flask.Blueprint:
     root = flask.Blueprint("metrics", __name__)
 
     @root.get("/metrics")
+    @tells(Told({200: Answer("Prometheus's text format.", {"text/plain": {"type": "string"}})}))
     def metrics() -> flask.Response:
         """Every metric of the gateway, of all apps, in Prometheus's text format."""
         quotas.take("models")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import flask
 
-from app.core import chain, idempotency, policy, preferences, sanitize, tokens, wishes
+from app.core import chain, forms, idempotency, policy, preferences, sanitize, tokens, wishes
 from app.core.calls import Call
 from app.core.errors import Json
+from app.core.forms import Parameter
 from app.core.grants import Grant
+from app.core.openapi import Told, called
 from app.core.shapes import dump
 from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Style
 from app.core.wishes import Wishes
@@ -15,44 +19,67 @@ from app.services.relay import Delivery
 from app.web import agents, quotas
 from app.web.peer import peer_of
 from app.web.state import app_of, services, settings, visit
+from app.web.told import json_of, tells
 
 bp = flask.Blueprint("proxy", __name__)
 
 _PASSED = ("HTTP-Referer", "X-Title", "x-session-id", "anthropic-version", "anthropic-beta")
 _PASSED_PREFIX = "x-openrouter-"
+_HEADERS = (
+    *wishes.HEADERS.values(),
+    idempotency.KEY,
+    idempotency.MEMORY,
+    *(Parameter(name, forms.ANY_TEXT, "Passed on to OpenRouter.") for name in _PASSED),
+)
+
+
+def _called(style: Style) -> Told:
+    return replace(called(style), headers=_HEADERS)
 
 
 @bp.post("/chat/completions")
+@tells(_called(CHAT))
 def chat_completions() -> flask.Response:
     """The answer to a chat."""
     return _answered(CHAT)
 
 
 @bp.post("/messages")
+@tells(_called(MESSAGES))
 def messages() -> flask.Response:
     """The answer to Anthropic's Messages."""
     return _answered(MESSAGES)
 
 
 @bp.post("/responses")
+@tells(_called(RESPONSES))
 def responses() -> flask.Response:
     """The answer to OpenAI's Responses."""
     return _answered(RESPONSES)
 
 
 @bp.post("/completions")
+@tells(_called(COMPLETIONS))
 def completions() -> flask.Response:
     """The continuation of a prompt."""
     return _answered(COMPLETIONS)
 
 
 @bp.post("/embeddings")
+@tells(_called(EMBEDDINGS))
 def embeddings() -> flask.Response:
     """Vectors."""
     return _answered(EMBEDDINGS)
 
 
 @bp.post("/messages/count_tokens")
+@tells(
+    Told(
+        {200: json_of("A guess.", {"input_tokens": "integer"}, x_orgate_estimated="true: OpenRouter does not count.")},
+        body=MESSAGES.schema(),
+        style=MESSAGES,
+    )
+)
 def count_tokens() -> flask.Response:
     """How many tokens such messages have, with the agent's; by a guess of our own: OpenRouter does not count them."""
     quotas.take("models")
@@ -107,7 +134,7 @@ def _answered(style: Style) -> flask.Response:
 def _wishes() -> Wishes:
     """The call's own wishes before the token's."""
     given = flask.request.headers
-    called = {name: given[wishes.PREFIX + name] for name in wishes.NAMES if wishes.PREFIX + name in given}
+    called = {name: given[header.name] for name, header in wishes.HEADERS.items() if header.name in given}
     return wishes.read({**app_of().wishes, **called})
 
 
@@ -130,7 +157,9 @@ def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
 
 def _relayed(call: Call) -> flask.Response:
     given = flask.request.headers
-    once = idempotency.read(given.get(idempotency.KEY), given.get(idempotency.MEMORY), call.endpoint, call.raw)
+    once = idempotency.read(
+        given.get(idempotency.KEY.name), given.get(idempotency.MEMORY.name), call.endpoint, call.raw
+    )
     slot = services().slots.take()
     try:
         response = _response(services().repeats.deliver(call, once, peer_of(flask.request.environ)))

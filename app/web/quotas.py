@@ -10,6 +10,11 @@ from app.web.state import app_of, services, visit
 _KIND_OF_SCOPE = {"chat": "chat", "credits": "credits", "models": "models", "usage": "models"}
 
 
+def counts(scope: str) -> bool:
+    """Whether requests in this scope count."""
+    return scope in _KIND_OF_SCOPE
+
+
 def take(kind: str) -> None:
     """Count one request of this kind; raises RateLimited when the app has used its quota up."""
     charge(services().quotas, app_of(), kind)

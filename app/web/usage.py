@@ -8,33 +8,74 @@ from contextlib import suppress
 import flask
 
 from app.core import span
-from app.core.errors import GatewayError, Json
-from app.core.ledger import UsageReport, UsageRow
+from app.core.errors import GatewayError, Json, Unavailable
+from app.core.forms import Exactly, Maybe
+from app.core.ledger import BY, UsageReport, UsageRow
 from app.core.money import dollars
+from app.core.openapi import Told
 from app.core.ports import Pauses
 from app.core.shapes import dump
 from app.services.usage import Standing, Usage
 from app.web import quotas
 from app.web.state import services
+from app.web.told import arguments, json_of, tells
 
 bp = flask.Blueprint("usage", __name__)
 
+PAUSED = Maybe(["string"])
+_ROW = {
+    "calls": "integer",
+    "attempts": "integer",
+    "prompt_tokens": "integer",
+    "completion_tokens": "integer",
+    "cost": "string",
+    "estimated": "string",
+}
+_BUDGET = {
+    "app": "string",
+    "period": "string",
+    "limit": "string",
+    "spent": "string",
+    "held": "string",
+    "left": "string",
+    "resets_at": "string?",
+}
+_REPORT: Json = {
+    "by": Exactly(BY.schema()),
+    "since": "string?",
+    "until": "string",
+    "data": [_ROW],
+    "total_cost": "string",
+    "held": "string",
+    "unsettled": "string",
+    "outside": "string",
+    "budgets": [_BUDGET],
+    "paused": PAUSED,
+}
+
 
 @bp.get("/usage")
+@tells(
+    Told(
+        {200: json_of("The sums, money in dollars as decimal texts.", _REPORT)},
+        query=(BY, span.SINCE, span.UNTIL),
+        refuses=(Unavailable,),
+    )
+)
 def usage() -> flask.Response:
     """Spending of every app by day, app, model or agent, with what is held; money as decimal strings in dollars."""
     quotas.take("models")
     mine = services()
-    told = report(mine.usage, mine.pauses, flask.request.args.to_dict(), mine.clock.now())
+    told = report(mine.usage, mine.pauses, arguments(), mine.clock.now())
     return flask.Response(dump(told), content_type="application/json")
 
 
 def report(usage: Usage, pauses: Pauses, wanted: Mapping[str, str], now: float) -> dict[str, Json]:
     """The answer to `by`, `since` and `until`; raises BadRequest, and Unavailable when the ledger cannot be read."""
-    time = span.read(wanted.get("since") or None, wanted.get("until") or None, now)
+    time = span.read(span.SINCE.of(wanted), span.UNTIL.of(wanted), now)
     # A clock that was set back leaves rows up to a day ahead; they have been spent all the same.
     until = time.until + span.DAY_S if time.ends_now else time.until
-    found = usage.report(wanted.get("by") or "day", time.since or 0.0, until)
+    found = usage.report(BY.of(wanted) or "day", time.since or 0.0, until)
     return shape(time, found, usage.budgets(), who_is_paused(pauses))
 
 

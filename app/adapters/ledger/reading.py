@@ -10,8 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, select
 from app.adapters.ledger import statements
 from app.adapters.ledger.database import Database
 from app.adapters.ledger.schema import attempts, checkpoints, facts, hours, outside, spending
-from app.core.errors import BadRequest
-from app.core.ledger import Checkpoint, Open, State, Sums, UsageReport, UsageRow
+from app.core.ledger import BY, Checkpoint, Open, State, Sums, UsageReport, UsageRow
 
 HOUR_S = 3600
 _FINE_S = 6 * HOUR_S
@@ -71,7 +70,7 @@ class Reading:
     def usage(self, by: str, since: float, until: float) -> UsageReport:
         """Spending by day, app, model or agent; raises BadRequest for another word."""
         if by not in _GROUPS:
-            raise BadRequest(f"by takes one of {', '.join(_GROUPS)}.", param="by")
+            raise BY.refusal()
         group = _GROUPS[by].label("grouped")
         within = hours.c.hour.between(int(since // HOUR_S), int(-(-until // HOUR_S)) - 1)
         figures = ("calls", "attempts", "prompt_tokens", "completion_tokens", "cost", "estimated")

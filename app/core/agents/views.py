@@ -43,6 +43,24 @@ def shape(agent: Agent, doubts: tuple[str, ...] = ()) -> dict[str, Json]:
     }
 
 
+SHAPE: Json = {
+    "id": "string",
+    "name": "string",
+    "provider": "string",
+    "model": "string",
+    "fallback_models": ["string"],
+    "has_system_prompt": "boolean",
+    "temperature": "number?",
+    "max_tokens": "integer?",
+    "tools": ["object"],
+    "capabilities": "object",
+    "provider_preferences": "object?",
+    "locked": ["string"],
+    "warnings": ["string"],
+}
+"""What `shape` gives, in the short form of forms.shape."""
+
+
 def state(shelf: Shelf) -> dict[str, Json]:
     """How the agents are: how many, which files cannot be used, what the catalogue says against which."""
     return {

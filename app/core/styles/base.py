@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from app.core import forms, shapes
 from app.core.errors import BadRequest, GatewayError, Json
+from app.core.forms import Field, Schema
 from app.core.meter import Reading, StreamMeter, parse
 from app.core.shapes import error_object
-from app.core.styles.fields import flag_of, list_of_models, model_of
+from app.core.styles.fields import MODEL, MODELS, NEEDS_MODEL, PROVIDER, STREAM, list_of_models, model_of
 from app.core.styles.parts import Attached, attached
 
 
@@ -29,6 +31,16 @@ class Style(ABC):
     """Its path at OpenRouter, and below each of the gateway's addresses."""
     limits: tuple[str, ...] = ()
     """The fields that may hold the longest answer in tokens, the usual one last; none where answers have no tokens."""
+    fields: tuple[Field, ...] = ()
+    """What it reads of a request beside what all styles have."""
+    demands: tuple[Schema, ...] = ()
+    """What `check` and `fallbacks` ask of a body that no field says for itself."""
+    parts: str
+    """The field of a plain answer that holds its parts."""
+    streams = True
+    """An answer may come as events."""
+    error_schema: Schema = shapes.ERROR_SCHEMA
+    """What `error_body` gives."""
     chain_fields: tuple[str, ...] = ("models", "route")
     """What the gateway does itself, and does not send on."""
     talk: str | None = None
@@ -53,7 +65,13 @@ class Style(ABC):
     def read(self, body: dict[str, Json]) -> Wish:
         """The wish in this body; raises BadRequest naming the field that is wrong."""
         self.check(body)
-        return Wish(model_of(body), self.fallbacks(body), flag_of(body, "stream"))
+        return Wish(model_of(body), self.fallbacks(body), bool(STREAM.of(body)))
+
+    def schema(self) -> Schema:
+        """What `read` lets through, with roles and preferences as they are by default."""
+        shared = (MODEL, MODELS, *((STREAM,) if self.streams else ()), PROVIDER)
+        counted = (Field(name, forms.ANYTHING, "The longest answer, in tokens.") for name in self.limits)
+        return forms.form((*shared, *self.fields, *counted), allOf=[NEEDS_MODEL, *self.demands])
 
     @abstractmethod
     def check(self, body: dict[str, Json]) -> None:
@@ -114,9 +132,14 @@ class Style(ABC):
         self.note_plain(reading, answer)
         return answer, reading
 
-    @abstractmethod
     def said(self, answer: dict[str, Json]) -> list[Json] | None:
         """The parts of a plain answer; None when it is no answer of this style."""
+        parts = answer.get(self.parts)
+        return parts if isinstance(parts, list) else None
+
+    def answer_schema(self) -> Schema:
+        """What every plain answer is."""
+        return {"type": "object", "required": [self.parts], "properties": {self.parts: {"type": "array"}}}
 
     def as_stream(self, answer: dict[str, Json]) -> bytes | None:
         """A plain answer as the stream that would have said the same; None where that is not known."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from app.core import forms
 from app.core.errors import BadRequest, GatewayError, Json
+from app.core.forms import Field, Kind
 from app.core.meter import Reading, text
 from app.core.shapes import dump, error_object
 from app.core.styles.base import Style, need_list
@@ -24,6 +26,21 @@ _ENVELOPE = frozenset({"type", "id", "object", "created", "model", "provider"})
 """What an event says of itself, and not of the answer."""
 
 
+def messages_of(roles: tuple[str, ...]) -> Field:
+    """The field of messages with these roles."""
+    role = {"type": "string", "enum": list(roles)}
+    message = {"type": "object", "required": ["role"], "properties": {"role": role, "content": {}}}
+    schema = {"type": "array", "minItems": 1, "items": message}
+    kind = Kind("a list of at least one message", schema, _are_messages)
+    return Field("messages", kind, "The messages, each with its role.")
+
+
+def _are_messages(value: Json) -> bool:
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in value)
+
+
 class Chat(Style):
     """
     POST /chat/completions.
@@ -36,6 +53,20 @@ class Chat(Style):
     limits = ("max_completion_tokens", "max_tokens")
     talk: str | None = "messages"
     roles: tuple[str, ...] = ("system", "user", "assistant", "developer", "tool", "function")
+    fields: tuple[Field, ...] = (
+        messages_of(roles),
+        Field("prompt", forms.ANYTHING, "A text in place of messages."),
+        Field("n", forms.ANYTHING, "How many answers are given."),
+    )
+    demands: tuple[forms.Schema, ...] = (
+        {
+            "anyOf": [
+                {"required": ["messages"], "properties": {"messages": {"type": "array"}}},
+                {"required": ["prompt"], "properties": {"prompt": {"type": "string"}, "messages": {"type": "null"}}},
+            ]
+        },
+    )
+    parts = "choices"
     end_mark = b"data: [DONE]\n\n"
     chunk = "chat.completion.chunk"
     """What its events call themselves."""
@@ -87,11 +118,6 @@ class Chat(Style):
         said = choice.get("delta") or choice.get("message")
         return isinstance(said, dict) and any(said.get(name) for name in _CONTENT)
 
-    def said(self, answer: dict[str, Json]) -> list[Json] | None:
-        """Its choices."""
-        choices = answer.get("choices")
-        return choices if isinstance(choices, list) else None
-
     def as_stream(self, answer: dict[str, Json]) -> bytes | None:
         """All choices in one event, then how they ended, with the usage."""
         shared: dict[str, Json] = {name: answer.get(name) for name in ("id", "created", "model", "provider")}
@@ -129,6 +155,8 @@ class Chat(Style):
 
 def check_messages(body: dict[str, Json]) -> None:
     """Raise BadRequest unless the messages are some, each with a role."""
+    if _are_messages(body.get("messages")):
+        return
     for position, message in enumerate(need_list(body, "messages", "message")):
         if not isinstance(message, dict):
             raise BadRequest("Each message must be an object with role and content.", param=f"messages[{position}]")

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from app.core.errors import BadRequest, Json
+from app.core import forms
+from app.core.errors import Json
+from app.core.forms import Field, Kind
 from app.core.styles.chat import Chat
 from app.core.styles.fields import positive
+
+_PROMPT = Field(
+    "prompt",
+    Kind(
+        "a text, or a list of texts or tokens",
+        {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]},
+        lambda value: isinstance(value, str) or (isinstance(value, list) and bool(value)),
+    ),
+    "What is to be continued.",
+    is_needed=True,
+)
 
 
 class Completions(Chat):
@@ -18,15 +31,19 @@ class Completions(Chat):
     endpoint = "/completions"
     talk = None
     roles = ()
+    fields = (
+        _PROMPT,
+        Field("n", forms.ANYTHING, "How many answers are given for each prompt."),
+        Field("best_of", forms.ANYTHING, "How many answers are made for each prompt, and billed."),
+    )
+    demands = ()
     chunk = "text_completion"
     nothing: dict[str, Json] = {"text": ""}
     failed: dict[str, Json] = {"text": ""}
 
     def check(self, body: dict[str, Json]) -> None:
         """A prompt: a text, several, or tokens."""
-        prompt = body.get("prompt")
-        if not isinstance(prompt, (str, list)) or prompt == []:
-            raise BadRequest("prompt must be a text, or a list of texts or tokens.", param="prompt")
+        _PROMPT.of(body)
 
     def answers(self, body: dict[str, Json]) -> int:
         """n for each prompt."""

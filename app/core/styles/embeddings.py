@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from app.core.errors import BadRequest, GatewayError, Json
+from app.core.errors import GatewayError, Json
+from app.core.forms import Field, Kind
 from app.core.meter import Reading, text
 from app.core.styles.base import Style
 from app.core.styles.completions import count_of
-from app.core.styles.fields import flag_of
 from app.core.styles.usage import usage_of
+
+_INPUT = Field(
+    "input",
+    Kind(
+        "a text, or a list of texts or tokens",
+        {"anyOf": [{"type": "string", "minLength": 1}, {"type": "array", "minItems": 1}]},
+        lambda value: isinstance(value, (str, list)) and bool(value),
+    ),
+    "What is to be embedded.",
+    is_needed=True,
+)
+_NO_STREAM = Field(
+    "stream",
+    Kind("left out: embeddings are not streamed", {"const": False}, lambda value: value is False),
+    "Embeddings are not streamed.",
+)
 
 
 class Embeddings(Style):
@@ -15,15 +31,15 @@ class Embeddings(Style):
 
     endpoint = "/embeddings"
     talk = "input"
+    fields = (_INPUT, _NO_STREAM)
+    parts = "data"
+    streams = False
     catalogue = "/embeddings/models"
 
     def check(self, body: dict[str, Json]) -> None:
         """Something to embed, and no stream."""
-        given = body.get("input")
-        if not isinstance(given, (str, list)) or not given:
-            raise BadRequest("input must be a text, or a list of texts or tokens.", param="input")
-        if flag_of(body, "stream"):
-            raise BadRequest("Embeddings are not streamed; leave stream out.", param="stream")
+        _INPUT.of(body)
+        _NO_STREAM.of(body)
 
     def billed(self, body: dict[str, Json]) -> int:
         """Vectors have no tokens."""
@@ -42,11 +58,6 @@ class Embeddings(Style):
             reading.usage = usage_of(event["usage"])
         reading.error = event.get("error") or reading.error
         reading.has_content |= bool(self.said(event))
-
-    def said(self, answer: dict[str, Json]) -> list[Json] | None:
-        """Its vectors."""
-        vectors = answer.get("data")
-        return vectors if isinstance(vectors, list) else None
 
     def error_event(self, error: GatewayError, reading: Reading, created: int) -> bytes:
         """There are no streams to end."""

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+from app.core import forms, preferences
 from app.core.errors import BadRequest, Json
+from app.core.forms import Field
+
+MODEL = Field("model", forms.MODEL, "The model, or an agent of the gateway as agent/NAME.")
+MODELS = Field("models", forms.MODELS, "Models that are asked one after the other, behind `model`; ten at most.")
+STREAM = Field("stream", forms.FLAG, "Whether the answer comes as server-sent events.")
+PROVIDER = Field(preferences.FIELD, preferences.KIND, "OpenRouter's preferences for the providers of a model.")
+
+NEEDS_MODEL: dict[str, Json] = {
+    "anyOf": [
+        {"required": ["model"], "properties": {"model": forms.MODEL.schema}},
+        {"required": ["models"], "properties": {"models": {"type": "array", "minItems": 1}}},
+    ]
+}
+"""What `model_of` asks of a body."""
 
 
 def model_of(body: dict[str, Json]) -> str:
     """The model; "" when only `models` names any. Raises BadRequest."""
-    model = body.get("model")
-    if isinstance(model, str) and model.strip():
-        return model
-    if model is None and body.get("models"):
-        return ""
-    if model is None:
+    model = MODEL.of(body)
+    if model is None and not body.get("models"):
         raise BadRequest(
             'model is missing. Name one, for example "openrouter/auto"; orgate models lists them.', param="model"
         )
-    raise BadRequest("model must be the id of a model, a text.", param="model")
+    return model or ""
 
 
 def list_of_models(body: dict[str, Json]) -> tuple[str, ...]:
     """The models in `models`; raises BadRequest."""
-    models = body.get("models")
-    if models is None:
-        return ()
-    if not isinstance(models, list) or not all(isinstance(model, str) and model.strip() for model in models):
-        raise BadRequest("models must be a list of model ids.", param="models")
-    return tuple(models)
-
-
-def flag_of(body: dict[str, Json], name: str) -> bool:
-    """The flag in this field, false when it is absent or null; raises BadRequest."""
-    value = body.get(name)
-    if value is None or isinstance(value, bool):
-        return bool(value)
-    raise BadRequest(f"{name} must be true or false.", param=name)
+    return tuple(MODELS.of(body) or ())
 
 
 def positive(value: Json) -> int | None:

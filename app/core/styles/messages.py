@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from app.core import forms
 from app.core.errors import BadRequest, GatewayError, Json
+from app.core.forms import Field, Kind
 from app.core.meter import Reading, Usage, text
 from app.core.shapes import dump, error_object
 from app.core.styles.base import Style
-from app.core.styles.chat import check_messages
+from app.core.styles.chat import check_messages, messages_of
 from app.core.styles.fields import list_of_models
 from app.core.styles.usage import of_message
 
@@ -44,6 +48,21 @@ _QUIET = ("message_start", "ping", "content_block_stop")
 """Events that say nothing of the answer itself."""
 
 
+_FALLBACKS = Field(
+    "fallbacks",
+    Kind(
+        'a list such as [{"model": "author/model"}]',
+        {
+            "type": "array",
+            "items": {"type": "object", "required": ["model"], "properties": {"model": forms.MODEL.schema}},
+        },
+        lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+    ),
+    "Anthropic's own word for `models`.",
+)
+_SOME = {"type": "array", "minItems": 1}
+
+
 class Messages(Style):
     """
     POST /messages.
@@ -57,6 +76,26 @@ class Messages(Style):
     talk = "messages"
     preamble = "system"
     roles = ("user", "assistant", "system")
+    fields = (replace(messages_of(roles), is_needed=True), _FALLBACKS)
+    demands = ({"not": {"required": ["models", "fallbacks"], "properties": {"models": _SOME, "fallbacks": _SOME}}},)
+    parts = "content"
+    error_schema = {
+        "type": "object",
+        "required": ["type", "error", "request_id"],
+        "properties": {
+            "type": {"const": "error"},
+            "error": {
+                "type": "object",
+                "required": ["type", "message", "error_type"],
+                "properties": {
+                    "type": {"enum": sorted({*_TYPES.values(), "invalid_request_error", "api_error"})},
+                    "message": {"type": "string"},
+                    "error_type": {"type": "string", "description": "The gateway's own code."},
+                },
+            },
+            "request_id": {"type": "string"},
+        },
+    }
     closes_itself = True
     needs_end = True
     may_say_nothing = True
@@ -67,13 +106,11 @@ class Messages(Style):
 
     def fallbacks(self, body: dict[str, Json]) -> tuple[str, ...]:
         """Those in `models`, or in Anthropic's own `fallbacks`; OpenRouter refuses both at once, too."""
-        wanted = body.get("fallbacks")
+        wanted = _FALLBACKS.of(body)
         if not wanted:
             return list_of_models(body)
         if body.get("models"):
             raise BadRequest("fallbacks and models say the same; keep one.", param="fallbacks")
-        if not isinstance(wanted, list) or not all(isinstance(each, dict) for each in wanted):
-            raise BadRequest('fallbacks must be a list such as [{"model": "author/model"}].', param="fallbacks")
         return list_of_models({"models": [each.get("model") for each in wanted]})
 
     def note(self, reading: Reading, event: dict[str, Json]) -> None:
@@ -111,11 +148,6 @@ class Messages(Style):
         self._note_usage(reading, answer.get("usage"))
         reading.finish_reason = text(answer.get("stop_reason"))
         reading.has_content = any(isinstance(block, dict) and _has_content(block) for block in self.said(answer) or ())
-
-    def said(self, answer: dict[str, Json]) -> list[Json] | None:
-        """Its blocks."""
-        blocks = answer.get("content")
-        return blocks if isinstance(blocks, list) else None
 
     def error_body(self, error: GatewayError, *, numeric_code: bool, call_id: str) -> dict[str, Json]:
         """Anthropic's envelope; our code stands where OpenRouter has its own, in error.error_type."""

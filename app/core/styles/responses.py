@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from app.core import forms
 from app.core.errors import BadRequest, GatewayError, Json
+from app.core.forms import Field, Kind
 from app.core.meter import Reading, text
-from app.core.shapes import dump, error_object
+from app.core.shapes import ERROR_SCHEMA, dump, error_object
 from app.core.styles.base import Style
-from app.core.styles.fields import flag_of
 from app.core.styles.usage import of_response
 
 _CLOSING = ("response.completed", "response.incomplete")
@@ -26,6 +27,28 @@ _STATUSES = {
 }
 
 
+_ROLES = ("system", "user", "assistant", "developer", "tool", "function")
+_ITEM = {"type": "object", "properties": {"role": {"anyOf": [{"enum": list(_ROLES)}, {"type": "null"}]}}}
+_INPUT = Field(
+    "input",
+    Kind(
+        "a text, or a list of items",
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": _ITEM}]},
+        lambda value: isinstance(value, (str, list)),
+    ),
+    "A text, or items: messages with a role, what tools gave, and others.",
+)
+_BACKGROUND = Field(
+    "background",
+    Kind(
+        "left out: it makes an answer that nobody waits for, and its cost could not be counted",
+        {"const": False},
+        lambda value: value is False,
+    ),
+    "Answers that nobody waits for are not made: their cost could not be counted.",
+)
+
+
 class Responses(Style):
     """
     POST /responses.
@@ -37,24 +60,35 @@ class Responses(Style):
     limits = ("max_output_tokens",)
     talk = "input"
     preamble = "instructions"
-    roles = ("system", "user", "assistant", "developer", "tool", "function")
+    roles = _ROLES
+    fields = (_INPUT, Field("prompt", forms.ANYTHING, "A stored prompt, an object, in place of input."), _BACKGROUND)
+    demands = (
+        {
+            "anyOf": [
+                {"required": ["input"], "properties": {"input": {"type": ["string", "array"]}}},
+                {"required": ["prompt"], "properties": {"prompt": {"type": "object"}}},
+            ]
+        },
+    )
+    parts = "output"
+    error_schema = {
+        **ERROR_SCHEMA,
+        "required": ["error", "error_type"],
+        "properties": {**ERROR_SCHEMA["properties"], "error_type": {"type": "string"}},
+    }
     end_mark = b"data: [DONE]\n\n"
     closes_itself = True
     may_say_nothing = True
 
     def check(self, body: dict[str, Json]) -> None:
         """An input or a stored prompt, and an answer that is given on this connection."""
-        given = body.get("input")
-        if not isinstance(given, (str, list)) and not (given is None and isinstance(body.get("prompt"), dict)):
-            raise BadRequest("input must be a text, or a list of items.", param="input")
+        given = _INPUT.of(body)
+        if given is None and not isinstance(body.get("prompt"), dict):
+            raise _INPUT.refusal()
         for position, item in enumerate(given if isinstance(given, list) else ()):
             if not isinstance(item, dict):
                 raise BadRequest("Each item of the input must be an object.", param=f"input[{position}]")
-        if flag_of(body, "background"):
-            raise BadRequest(
-                "background makes an answer that nobody waits for, and its cost could not be counted; leave it out.",
-                param="background",
-            )
+        _BACKGROUND.of(body)
 
     def note(self, reading: Reading, event: dict[str, Json]) -> None:
         """What one event says."""
@@ -86,9 +120,8 @@ class Responses(Style):
 
     def said(self, answer: dict[str, Json]) -> list[Json] | None:
         """Its items, when it came to its end."""
-        items = answer.get("output")
         over = answer.get("status") in ("completed", "incomplete", "failed")
-        return items if isinstance(items, list) and over else None
+        return super().said(answer) if over else None
 
     def error_body(self, error: GatewayError, *, numeric_code: bool, call_id: str) -> dict[str, Json]:
         """OpenAI's envelope, with the error's name beside it as OpenRouter has it there."""
