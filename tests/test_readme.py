@@ -60,6 +60,7 @@ def test_routes() -> None:
         "call": "calls/ID",
         "count_tokens": "messages/count_tokens",
         "model": "models/ID",
+        "openapi": "openapi.json",
         "endpoints": "models/{author}/{slug}/endpoints",
     }
     views = {view.partition(".")[2] for view in SCOPE_OF}

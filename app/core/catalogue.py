@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -15,6 +16,7 @@ SORTS = ("price", "context", "newest")
 _ROUTES = (":nitro", ":floor", ":exacto", ":online")
 """Ends of an id that say how to reach the model, not which; the catalogue does not list them."""
 
+_AMOUNT = re.compile(r"[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]{1,3})?")
 _PRICE = Kind(
     "dollars per million tokens, for example 2.50",
     {"type": "number", "minimum": 0},
@@ -148,7 +150,6 @@ def _whole(value: Json) -> int:
 def _amount(text: str) -> Decimal | None:
     """The amount in this text; None when there is none, or one below 0."""
     try:
-        amount = Decimal(text)
+        return Decimal(text) if _AMOUNT.fullmatch(text) else None
     except InvalidOperation:
         return None
-    return amount if amount.is_finite() and amount >= 0 else None

@@ -73,8 +73,13 @@ class Wishes:
         )
 
 
+_NONE = Wishes()
+
+
 def read(given: Mapping[str, str]) -> Wishes:
     """The wishes by their names; raises BadRequest for a value that cannot be meant."""
+    if not given:
+        return _NONE
     return Wishes(
         whole=_text(given, "delivery") == "whole",
         queue_s=_seconds(given, "queue") or 0.0,

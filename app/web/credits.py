@@ -46,7 +46,7 @@ _BALANCE: Json = {
         "per_hour": dict.fromkeys(WINDOWS, "number?"),
         "ends_at": "string?",
         "reason": "string?",
-        "unusual": "boolean",
+        "unusual": "boolean?",
     },
     "free_requests": Maybe({"used": "integer?", "limit": "integer?", "remaining": "integer?"}),
 }

@@ -39,7 +39,7 @@ _SINCE = Parameter("Last-Event-ID", ANY_TEXT, "The last event that was seen: tho
 @bp.get("/events")
 @tells(
     Told(
-        {200: Answer("The state as it is, then what happens, as it happens.", {EVENTS: {"type": "string"}})},
+        {200: Answer("The state as it is, then what happens, as it happens.", {EVENTS: {}})},
         headers=(_SINCE,),
         refuses=(Unavailable,),
     )

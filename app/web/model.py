@@ -21,7 +21,7 @@ bp = flask.Blueprint("model", __name__)
 _ID = re.compile(r"~?[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9][A-Za-z0-9._:@-]*")
 _NAME = Parameter(
     "name",
-    Kind("author/name", {"type": "string", "pattern": f"^{_ID.pattern}$"}, lambda text: bool(_ID.fullmatch(text))),
+    Kind("author/name", {"type": "string", "examples": ["openai/gpt-4o-mini"]}, lambda text: bool(_ID.fullmatch(text))),
     "The model's id, which is author/name; its slash may stand as it is.",
 )
 

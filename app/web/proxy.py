@@ -12,6 +12,7 @@ from app.core.errors import Json
 from app.core.forms import Parameter
 from app.core.grants import Grant
 from app.core.openapi import Told, called
+from app.core.sanitize import Sanitized
 from app.core.shapes import dump
 from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Style
 from app.core.wishes import Wishes
@@ -84,7 +85,9 @@ def count_tokens() -> flask.Response:
     """How many tokens such messages have, with the agent's; by a guess of our own: OpenRouter does not count them."""
     quotas.take("models")
     wish = MESSAGES.read(visit().body)
-    sent = agents.preset_of(MESSAGES.endpoint, visit().body, wish.model, wish.fallbacks).body
+    checked = _checked(MESSAGES)
+    preferences.translate(checked.body.get("provider"))
+    sent = agents.preset_of(MESSAGES.endpoint, checked.body, wish.model, wish.fallbacks).body
     response = flask.Response(dump({"input_tokens": tokens.of_messages(sent)}), content_type="application/json")
     response.headers["x-orgate-estimated"] = "true"
     return response
@@ -94,7 +97,7 @@ def _answered(style: Style) -> flask.Response:
     """The answer, whole or as events, from the first model of the app's chain that gives one."""
     here, grant = visit(), app_of()
     wish = style.read(here.body)
-    checked = sanitize.sanitize(here.body, settings().sanitize, settings().max_message_chars, style)
+    checked = _checked(style)
     wanted = _wishes()
     preset = agents.preset_of(style.endpoint, checked.body, wish.model, wish.fallbacks)
     asked = chain.models_of(preset.model, preset.fallbacks)
@@ -129,6 +132,10 @@ def _answered(style: Style) -> flask.Response:
     if checked.changed:
         response.headers["x-orgate-sanitized"] = checked.told
     return response
+
+
+def _checked(style: Style) -> Sanitized:
+    return sanitize.sanitize(visit().body, settings().sanitize, settings().max_message_chars, style)
 
 
 def _wishes() -> Wishes:

@@ -133,6 +133,7 @@ def test_select(args: dict[str, str], ids: list[str]) -> None:
         pytest.param({"sort": "Price"}, "sort", id="sort in capitals"),
         pytest.param({"max_price": "cheap"}, "max_price", id="price a word"),
         pytest.param({"max_price": "-1"}, "max_price", id="price negative"),
+        pytest.param({"max_price": "1_0"}, "max_price", id="price in Python's spelling"),
         pytest.param({"max_price": "NaN"}, "max_price", id="price NaN"),
         pytest.param({"max_price": "sNaN"}, "max_price", id="price sNaN"),
         pytest.param({"max_price": "Infinity"}, "max_price", id="price infinite"),

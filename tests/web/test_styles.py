@@ -306,6 +306,22 @@ def test_unknown_claude(gateway: Gateway, sandbox: Sandbox) -> None:
     assert (400, "claude-3-5-haiku-20241022") == (reply.status_code, posts(sandbox)[0]["model"])
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": [{"role": "elder", "content": "Hello"}]}, "messages[0].role"),
+        ({"provider": {"favourite": "x"}}, "provider.favourite"),
+    ],
+)
+def test_count_tokens_of_nothing(gateway: Gateway, fields: dict[str, Any], param: str) -> None:
+    """Only what could be sent is counted: the rest is refused as /messages refuses it."""
+    body = {"model": "sandbox/ok", "messages": [{"role": "user", "content": "Hello"}], **fields}
+
+    replies = [gateway.request("POST", f"/v1/{path}", json=body) for path in ("messages", "messages/count_tokens")]
+
+    assert [(400, f"{param}")] * 2 == [(reply.status_code, reply.json()["error"].get("param")) for reply in replies]
+
+
 def test_count_tokens(gateway: Gateway, sandbox: Sandbox) -> None:
     """Tokens are counted here, since OpenRouter does not count them: nothing is sent."""
     body = {"model": "claude-sonnet-4-5", "messages": [{"role": "user", "content": "Hello, how are you?"}]}

@@ -36,9 +36,12 @@ def messages_of(roles: tuple[str, ...]) -> Field:
 
 
 def _are_messages(value: Json) -> bool:
-    if not isinstance(value, list) or not value:
+    if not isinstance(value, list):
         return False
-    return all(isinstance(message, dict) and isinstance(message.get("role"), str) for message in value)
+    for message in value:
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
+            return False
+    return bool(value)
 
 
 class Chat(Style):
