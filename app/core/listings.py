@@ -17,7 +17,7 @@ _LIMIT = Parameter(
     Kind(
         f"a number from 1 to {_MOST}",
         {"type": "integer", "minimum": 1, "maximum": _MOST},
-        lambda text: text.isascii() and text.isdigit() and 1 <= int(text[:5]) <= _MOST,
+        lambda text: text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= _MOST,
     ),
     f"How many on a page, {_USUAL} without it; only with anthropic-version.",
 )
