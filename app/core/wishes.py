@@ -36,8 +36,8 @@ _KINDS = {
     "timeout": (_CLOCK, "Seconds for the whole call."),
     "retry-ambiguous": (_SWITCH, "Whether to repeat what may have been billed."),
     "past-policy": (_SWITCH, "Whether to ask the next model also after a refusal for the content."),
-    "cache": (_PAUSE, "Whether an answer to the same call may be given again, and how many seconds old it may be."),
     "clamp": (_SWITCH, "Whether to ask once more with the max_tokens that can be paid for."),
+    "cache": (_PAUSE, "Whether an answer to the same call may be given again, and how many seconds old it may be."),
 }
 HEADERS = {name: Parameter(PREFIX + name.title(), kind, about) for name, (kind, about) in _KINDS.items()}
 """What may be wished for; the header is the name behind the prefix, and a token may carry each as its own default."""
