@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.selectable import Select
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
@@ -31,7 +32,7 @@ def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) ->
 class Prepared:
     """A statement with its parameters in the driver's order."""
 
-    def __init__(self, statement: UpdateBase, columns: Sequence[str] | None = None) -> None:
+    def __init__(self, statement: UpdateBase | Select[Any], columns: Sequence[str] | None = None) -> None:
         """`columns` are those that an INSERT gives, where these are not all."""
         compiled = statement.compile(dialect=_DIALECT, column_keys=columns)
         self._sql = str(compiled)

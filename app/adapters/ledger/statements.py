@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from sqlalchemy import Connection, String, Table, bindparam, delete, func, insert, literal_column, select, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import Insert
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
@@ -56,19 +68,21 @@ identify = (
 
 doubt_all = update(attempts).where(attempts.c.state == "reserved").values(state="ambiguous")
 
-_settled = select(func.coalesce(func.sum(spending.c.cost), 0)).where(
+_NOTHING = literal_column("0", BigInteger)
+_settled = select(func.coalesce(func.sum(spending.c.cost), _NOTHING)).where(
     spending.c.app == bindparam("app"), spending.c.day >= bindparam("day")
 )
-_held = select(func.coalesce(func.sum(attempts.c.hold), 0)).where(
+_held = select(func.coalesce(func.sum(attempts.c.hold), _NOTHING)).where(
     attempts.c.app == bindparam("app"), attempts.c.at >= bindparam("since"), is_open
 )
-_taken = select(_settled.scalar_subquery().label("settled"), _held.scalar_subquery().label("held"))
+_taken = Prepared(select(_settled.scalar_subquery(), _held.scalar_subquery()))
 
 
 def taken(connection: Connection, app: str, since_ms: int) -> tuple[int, int]:
     """What an app has spent and what it holds since a midnight, in milliseconds since 1970; what lies ahead counts."""
-    found = connection.execute(_taken, {"app": app, "day": since_ms // DAY_MS, "since": since_ms}).one()
-    return int(found.settled), int(found.held)
+    found = _taken.execute(connection, {"app": app, "day": since_ms // DAY_MS, "since": since_ms})
+    ((settled, held),) = found.fetchall()
+    return int(settled), int(held)
 
 
 @lru_cache
