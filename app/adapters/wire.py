@@ -2,7 +2,7 @@
 One HTTP/1.1 answer, read from a socket as it comes (RFC 9112).
 
 urllib3 opens, pools and secures the connections; the exchange on them is ours, since every byte of every call passes
-here and the standard library's reading takes longer than all the rest of the way.
+here and the standard library's way of it took more than a fifth of a call's processor time.
 """
 
 from __future__ import annotations

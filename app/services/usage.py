@@ -39,11 +39,6 @@ class Usage:
         """Spending by "day", "app", "model" or "agent" between two moments in seconds since 1970; raises BadRequest."""
         return self._ledger.usage(by, since, self._clock.now() + 1 if until is None else until)
 
-    def spent_in(self, period: str) -> int:
-        """Nano-dollars spent since the beginning of the present day, week or month in UTC."""
-        now = self._clock.now()
-        return self._ledger.usage("app", begin_of(period, now), now + 1).sums.settled
-
     def budgets(self) -> list[Standing]:
         """Every budget in force, by app and period."""
         now = self._clock.now()

@@ -13,28 +13,12 @@ def usage_of(usage: dict[str, Json]) -> Usage:
 
     Counts are in 0…10⁹, a cost is no less than 0; anything else is not known.
     """
-    return Usage(
-        prompt_tokens=count(usage.get("prompt_tokens")),
-        completion_tokens=count(usage.get("completion_tokens")),
-        total_tokens=count(usage.get("total_tokens")),
-        cached_tokens=count(_inner(usage, "prompt_tokens_details", "cached_tokens")),
-        reasoning_tokens=count(_inner(usage, "completion_tokens_details", "reasoning_tokens")),
-        cost=_cost(usage),
-        is_byok=_byok(usage),
-    )
+    return _counted(usage, "prompt_tokens", "completion_tokens")
 
 
 def of_response(usage: dict[str, Json]) -> Usage:
     """The same for OpenAI's Responses."""
-    return Usage(
-        prompt_tokens=count(usage.get("input_tokens")),
-        completion_tokens=count(usage.get("output_tokens")),
-        total_tokens=count(usage.get("total_tokens")),
-        cached_tokens=count(_inner(usage, "input_tokens_details", "cached_tokens")),
-        reasoning_tokens=count(_inner(usage, "output_tokens_details", "reasoning_tokens")),
-        cost=_cost(usage),
-        is_byok=_byok(usage),
-    )
+    return _counted(usage, "input_tokens", "output_tokens")
 
 
 def of_message(usage: dict[str, Json]) -> Usage:
@@ -49,6 +33,19 @@ def of_message(usage: dict[str, Json]) -> Usage:
         total_tokens=None if prompt is None or answer is None else prompt + answer,
         cached_tokens=read,
         reasoning_tokens=count(_inner(usage, "output_tokens_details", "thinking_tokens")),
+        cost=_cost(usage),
+        is_byok=_byok(usage),
+    )
+
+
+def _counted(usage: dict[str, Json], asked: str, answered: str) -> Usage:
+    """OpenAI's usage, whose styles differ in what they call the two sides."""
+    return Usage(
+        prompt_tokens=count(usage.get(asked)),
+        completion_tokens=count(usage.get(answered)),
+        total_tokens=count(usage.get("total_tokens")),
+        cached_tokens=count(_inner(usage, f"{asked}_details", "cached_tokens")),
+        reasoning_tokens=count(_inner(usage, f"{answered}_details", "reasoning_tokens")),
         cost=_cost(usage),
         is_byok=_byok(usage),
     )
