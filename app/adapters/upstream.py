@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,8 +33,8 @@ _MAX_BODY = 64 * 2**20
 _SLEPT_S = 10.0
 """While a machine sleeps its wall clock goes on and the monotonic one does not; so far apart means that it slept."""
 
+_NOTHING_YET = (BlockingIOError, ssl.SSLWantReadError)
 _LONG_S = 5.0
-_END_S = 0.05
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
 _USER_AGENT = "orgate"
@@ -204,25 +205,49 @@ class HttpAnswer:
         self._response = response
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        self._wait_at_most(clocks.read)
+        self._is_detached = False
+        if attempt._sock is not None:
+            with suppress(OSError):
+                attempt._sock.settimeout(clocks.read)
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives, never held back; raises GatewayError where it breaks."""
-        while True:
-            try:
-                with mapped(self._attempt):
-                    chunk = self._response.part()
-            except GatewayError:
-                self.close()
-                raise
-            if self._attempt.cancelled:
-                self.close()
-                raise cancelled()
-            if not chunk:
-                self._attempt.advance(Phase.ENDED)
-                return
-            self._attempt.advance(Phase.STREAMING)
-            yield chunk
+        """
+        The body as it arrives, never held back; raises GatewayError where it breaks.
+
+        Once it is detached a chunk is empty where nothing has come yet.
+        """
+        try:
+            with mapped(self._attempt):
+                while (chunk := self._chunk()) is not None:
+                    yield chunk
+        except GatewayError:
+            self.close()
+            raise
+        self._attempt.advance(Phase.ENDED)
+
+    def _chunk(self) -> bytes | None:
+        """The next one, or None at the end."""
+        try:
+            chunk = self._response.part()
+        except _NOTHING_YET:
+            if self._is_detached:
+                return b""
+            raise
+        if self._attempt.cancelled:
+            raise cancelled()
+        if not chunk:
+            return None
+        self._attempt.advance(Phase.STREAMING)
+        return chunk
+
+    def detach(self) -> int | None:
+        """Have `chunks` wait for nothing from now on: the descriptor to watch, or None when all was read."""
+        sock = self._attempt._sock
+        if sock is None or sock.fileno() < 0 or self._response.is_over:
+            return None
+        self._is_detached = True
+        sock.setblocking(False)
+        return int(sock.fileno())
 
     def read(self) -> bytes:
         """The whole body; raises GatewayError where it breaks or is larger than 64 MiB."""
@@ -237,19 +262,6 @@ class HttpAnswer:
         finally:
             self.close()
         return b"".join(parts)
-
-    def finish(self) -> None:
-        """Take the end of a body whose last word was read, so that the connection can carry the next call."""
-        self._attempt.advance(Phase.ENDED)
-        with suppress(OSError, http.client.HTTPException, urllib3.exceptions.HTTPError):
-            self._wait_at_most(_END_S)
-            self._response.part()
-
-    def _wait_at_most(self, seconds: float) -> None:
-        sock = self._attempt._sock
-        if sock is not None:
-            with suppress(OSError):
-                sock.settimeout(seconds)
 
     def close(self) -> None:
         """Let go of the connection: kept for the next call when the body was read to its end, else closed."""

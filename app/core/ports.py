@@ -47,15 +47,23 @@ class Answer(Protocol):
         ...
 
     def chunks(self) -> Iterator[bytes]:
-        """The body as it arrives, never held back; raises GatewayError where it breaks."""
+        """
+        The body as it arrives, never held back; raises GatewayError where it breaks.
+
+        Once it is detached a chunk is empty where nothing has come yet.
+        """
+        ...
+
+    def detach(self) -> int | None:
+        """
+        Have `chunks` wait for nothing from now on: the descriptor that becomes readable when there is more.
+
+        None when all of it was read.
+        """
         ...
 
     def read(self) -> bytes:
         """The whole body; raises GatewayError where it breaks or is larger than 64 MiB."""
-        ...
-
-    def finish(self) -> None:
-        """Take the body's end once its last word was read, without waiting for it: the connection stays usable."""
         ...
 
     def close(self) -> None:

@@ -1,5 +1,5 @@
 """
-waitress for this gateway: loopback on both families, a thread per running call, a lane for short requests, a drain.
+waitress for this gateway: loopback on both families, one pump for running streams, a lane for short requests, a drain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
-from app.server.channel import Channel
+from app.server.channel import Channel, attended
+from app.server.pump import Pump
 from app.services.bulletin import READERS
 from app.services.lanes import Lane
 
@@ -104,8 +105,9 @@ class Server:
         self.base_url = f"http://{_named(host)}:{self.port}"
         self._map: dict[int, Any] = {}
         self._lanes = Lanes(calls)
+        self._pump = Pump(_report)
         self._server = create_server(
-            application,
+            attended(application),
             map=self._map,
             _dispatcher=self._lanes,
             sockets=self._sockets,
@@ -124,7 +126,8 @@ class Server:
         )
         self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
-            listener.channel_class = Channel
+            new_channel: Any = functools.partial(Channel, self._pump)  # the stubs want a class
+            listener.channel_class = new_channel
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
         self._stop_asked = threading.Event()
         self._closing = False
@@ -140,6 +143,7 @@ class Server:
         self._stop_listening()
         drain(grace_s)
         self._lanes.wait_idle(1)
+        self._pump.wait_idle(1)
         self._flush()
         self._closing = True
         self._in_loop(None)

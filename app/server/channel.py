@@ -1,27 +1,96 @@
-"""What waitress does for each connection, with fewer system calls."""
+"""What waitress does for each connection, with fewer system calls and without a thread for each running stream."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 
+from app.server.pump import Carried, Flow, Pump
+
+_MOST_WAITING = 256 * 1024
+"""Bytes. For whom so many wait, no more are read from OpenRouter until some are taken."""
+
+
+class _Detached(BaseException):
+    """This thread has nothing more to do for the request: the pump carries what is left of the answer."""
+
+    def __init__(self, flow: Flow, source: int) -> None:
+        super().__init__()
+        self.flow = flow
+        self.source = source
+
+
+class _Attended:
+    """A flow as waitress iterates it: in the request's own thread until it can be detached."""
+
+    def __init__(self, flow: Any) -> None:  # a Flow that can be iterated
+        self._flow = flow
+        self._is_detached = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._flow:
+            yield part
+            source = self._flow.detach()
+            if source is not None:
+                self._is_detached = True
+                raise _Detached(self._flow, source)
+
+    def close(self) -> None:
+        """The request's thread is done with it; who carries it on closes it."""
+        if not self._is_detached:
+            self._flow.close()
+
+
+def attended(application: Callable[..., Any]) -> Callable[..., Any]:
+    """The WSGI application with answers that leave their thread as soon as they can."""
+
+    def call(environ: dict[str, Any], start_response: Any) -> Any:  # WSGI's own types
+        answer = application(environ, start_response)
+        return _Attended(answer) if hasattr(answer, "detach") else answer
+
+    return call
+
 
 class _Task(WSGITask):
-    """A request's answer: its head and the first of its body leave together."""
+    """A request's answer, and where the pump brings what it carries of it."""
 
     channel: Channel
+    _is_carried = False
+    _failure: Exception | None = None
+
+    def execute(self) -> None:
+        """Answer, or leave the answer to the pump; when it comes back from there, see how that ended."""
+        if self._failure is not None:
+            raise self._failure
+        if self._is_carried:
+            return
+        try:
+            super().execute()
+        except _Detached as detached:
+            self._is_carried = True
+            self.channel.leave_to_pump(self, detached.flow, detached.source)
+            raise
 
     def write(self, data: bytes) -> None:
-        """Send this part, after the head if that is still to be sent."""
+        """Send this part, after the head if that is still to be sent: the two leave together."""
         if self.wrote_header or not data:
             super().write(data)
             return
         with self.channel.one_packet():
             super().write(data)
+
+    def is_full(self) -> bool:
+        """So much waits for the app that it is given no more."""
+        return bool(self.channel.connected and self.channel.total_outbufs_len > _MOST_WAITING)
+
+    def end(self, failure: Exception | None) -> None:
+        """The pump has carried all that there is."""
+        self._failure = failure
+        self.channel.come_back(self)
 
 
 class _Doorbell:
@@ -44,12 +113,43 @@ class _Doorbell:
 class Channel(HTTPChannel):
     """A connection of an app's."""
 
-    task_class = _Task
-
-    def __init__(self, server: Any, *args: Any, **kwargs: Any) -> None:  # waitress's own signature
+    def __init__(self, pump: Pump, server: Any, *args: Any, **kwargs: Any) -> None:  # waitress's own signature
+        self._pump = pump
         self._parts: list[bytes] | None = None
+        self._carried: Carried | None = None
+        self._back: _Task | None = None
         super().__init__(server, *args, **kwargs)
         self.server: Any = _Doorbell(server, self)
+
+    def task_class(self, channel: Channel, request: Any) -> _Task:  # type: ignore[override]  # waitress calls it
+        """The task for a request: a new one, or the one that came back from the pump."""
+        task, self._back = self._back, None
+        return task or _Task(channel, request)
+
+    def service(self) -> None:
+        """Answer the oldest request; returns early when the pump has taken its answer over."""
+        with contextlib.suppress(_Detached):
+            super().service()
+
+    def leave_to_pump(self, task: _Task, flow: Flow, source: int) -> None:
+        """The request stays the oldest one until its task comes back."""
+        self._carried = self._pump.carry(flow, task, source)
+        self._carried.go_on()
+
+    def come_back(self, task: _Task) -> None:
+        """Finish the request of a task that was carried."""
+        self._carried, self._back = None, task
+        self.service()
+
+    def handle_write(self) -> None:
+        """Send what waits, in the server's loop."""
+        super().handle_write()
+        self._moved()
+
+    def handle_close(self) -> None:
+        """The connection is over."""
+        super().handle_close()
+        self._moved()
 
     @contextlib.contextmanager
     def one_packet(self) -> Iterator[None]:
@@ -68,3 +168,8 @@ class Channel(HTTPChannel):
             return int(super().write_soon(data))
         self._parts.append(data)
         return len(data)
+
+    def _moved(self) -> None:
+        carried = self._carried
+        if carried is not None:
+            carried.outlet_moved()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from app.core import verdict
@@ -19,6 +19,9 @@ _MOST_KEPT = 64 * 2**20
 _UNBILLED_BEFORE_CONTENT = (Cause.BUSY, Cause.BROKEN, Cause.UNSENT, Cause.MODEL)
 _LAST_WORDS_S = 2.0
 """So long the usage and the last word may take after the finish_reason."""
+
+_END_S = 0.05
+"""So long the end of the body may take after the last word."""
 
 
 @dataclass(frozen=True)
@@ -224,14 +227,21 @@ class Reader:
 
 
 def more(run: Run, opened: Opened) -> Iterator[bytes]:
-    """The events that follow the first content, each whole, as they come; raises GatewayError where they break."""
+    """
+    The events that follow the first content, each whole, as they come; raises GatewayError where they break.
+
+    Of an answer that is detached a part is empty where nothing has come yet.
+    """
     reading = opened.meter.reading
     if reading.done:
-        opened.answer.finish()
+        yield from _end_of(run, opened.answer)
         return
     seen = _state(reading)
     _expect_more(run, reading)
     for chunk in opened.answer.chunks():
+        if not chunk:
+            yield b""
+            continue
         # Half an event is of no use to anyone, and after it no error event could be read.
         whole, held = split(opened.held + chunk if opened.held else chunk)
         before = reading.events
@@ -246,7 +256,7 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
         if opened.meter.reading.done:
             # What follows [DONE] is no part of the answer.
             yield head(whole, reading.events - before)
-            opened.answer.finish()
+            yield from _end_of(run, opened.answer)
             return
         if whole:
             # A slow app is no silent model.
@@ -263,6 +273,16 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
         except BrokenEvent as error:
             raise broken_off(run) from error
         yield held + b"\n\n"
+
+
+def _end_of(run: Run, answer: Answer) -> Iterator[bytes]:
+    """Take the end of a body whose last word was read, so that the connection can carry the next call."""
+    run.expect(_END_S, "upstream_stalled")
+    with suppress(GatewayError):
+        for chunk in answer.chunks():
+            if chunk:
+                return
+            yield b""
 
 
 def _state(reading: Reading) -> tuple[int, bool]:

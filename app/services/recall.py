@@ -80,9 +80,13 @@ class Copied:
 
     def __next__(self) -> bytes:
         part = next(self._stream)
-        if not self._is_over and part is not KEEP_ALIVE:
+        if part and not self._is_over and part is not KEEP_ALIVE:
             self._take(part)
         return part
+
+    def detach(self) -> int | None:
+        """Wait for nothing from now on: the descriptor to watch, or None where that cannot be."""
+        return self._stream.detach()
 
     def close(self) -> None:
         """The app has all of it, or has left."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from app.core.calls import Call, CallReport
 from app.core.errors import GatewayError, Unavailable
@@ -25,13 +26,33 @@ HOLD_S = 10.0
 """So long a stream's headers are held back, so that a failure can still be a real status."""
 
 
+class Parts(Protocol):
+    """A streamed answer, part by part."""
+
+    def __next__(self) -> bytes:
+        """The next whole events; raises StopIteration after the last ones."""
+        ...
+
+    def detach(self) -> int | None:
+        """
+        Wait for nothing from now on, parts are empty where nothing has come yet: the descriptor to watch.
+
+        None where that cannot be, or all of the answer is there.
+        """
+        ...
+
+    def close(self) -> None:
+        """The app has all of it, or has left."""
+        ...
+
+
 @dataclass(frozen=True)
 class Delivery:
     """An answer on its way to the app."""
 
     content_type: str
     headers: Mapping[str, str]
-    body: bytes | Iterator[bytes]
+    body: bytes | Parts
     """All of it, or a stream that must be closed when the app leaves."""
 
 

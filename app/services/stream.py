@@ -81,6 +81,16 @@ class Stream:
     def __next__(self) -> bytes:
         return next(self._events)
 
+    def detach(self) -> int | None:
+        """
+        Wait for nothing from now on, parts are empty where nothing has come yet: the descriptor to watch.
+
+        None while the search goes on, and when all of the answer is there.
+        """
+        if self._found is None or self._found.meter.reading.done:
+            return None
+        return self._found.answer.detach()
+
     def close(self) -> None:
         """The app has all of it, or has left: let go of OpenRouter."""
         self._events.close()
@@ -117,7 +127,7 @@ class Stream:
         reading, told = self._run.reading, False
         try:
             for events in more(self._run, found):
-                if reading.error is None:
+                if reading.error is None or not events:
                     yield events
                     continue
                 told = told or self._tells_error(events)

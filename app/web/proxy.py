@@ -17,7 +17,9 @@ from app.core.shapes import dump
 from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Style
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
+from app.services.slots import Slot
 from app.web import agents, quotas
+from app.web.flow import Flow
 from app.web.peer import peer_of
 from app.web.state import app_of, services, settings, visit
 from app.web.told import json_of, tells
@@ -169,21 +171,23 @@ def _relayed(call: Call) -> flask.Response:
     )
     slot = services().slots.take()
     try:
-        response = _response(services().repeats.deliver(call, once, peer_of(flask.request.environ)))
+        delivery = services().repeats.deliver(call, once, peer_of(flask.request.environ))
     except BaseException:
         slot.give_back()
         raise
-    response.call_on_close(slot.give_back)
-    return response
+    return _response(delivery, slot)
 
 
-def _response(delivery: Delivery) -> flask.Response:
-    response = flask.Response(delivery.body, content_type=delivery.content_type)
-    for name, value in delivery.headers.items():
-        response.headers[name] = value
-    if not isinstance(delivery.body, bytes):
+def _response(delivery: Delivery, slot: Slot) -> flask.Response:
+    if isinstance(delivery.body, bytes):
+        slot.give_back()
+        response = flask.Response(delivery.body, content_type=delivery.content_type)
+    else:
+        flow = Flow(delivery.body, slot.give_back)
+        response = flask.Response(flow, content_type=delivery.content_type, direct_passthrough=True)
         # Proxies that stand between, such as nginx in front of a container, must not gather events either.
         response.headers["X-Accel-Buffering"] = "no"
+    response.headers.extend(delivery.headers)
     return response
 
 
