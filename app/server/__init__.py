@@ -148,6 +148,7 @@ class Server:
         self._closing = True
         self._in_loop(None)
         self._loop_thread.join(2)
+        self._pump.close()
         wasyncore.close_all(self._map)
 
     def stop_on_signals(self) -> None:

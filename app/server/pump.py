@@ -68,15 +68,16 @@ class Pump:
         self._turns: deque[Carried] = deque()
         self._idle = threading.Condition()
         self._load = 0
-        self._has_thread = False
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     def carry(self, flow: Flow, outlet: Outlet, source: int) -> Carried:
         """What is left of the flow is carried from its first `go_on`."""
         with self._idle:
             self._load += 1
-            if not self._has_thread:
-                self._has_thread = True
-                threading.Thread(target=self._run, name="orgate-pump", daemon=True).start()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="orgate-pump", daemon=True)
+                self._thread.start()
         return Carried(flow, outlet, source, self)
 
     def wait_idle(self, timeout_s: float) -> None:
@@ -84,14 +85,26 @@ class Pump:
         with self._idle:
             self._idle.wait_for(lambda: self._load == 0, timeout_s)
 
+    def close(self) -> None:
+        """Carry nothing any more; what is under way stays where it is."""
+        self._is_closed = True
+        self._ring()
+        if self._thread is not None:
+            self._thread.join(2)
+        for each in (self._selector, self._bell, self._rope):
+            each.close()
+
     def _take_turn(self, carried: Carried) -> None:
         self._turns.append(carried)
-        # A full pipe has rung already.
-        with contextlib.suppress(BlockingIOError):
+        self._ring()
+
+    def _ring(self) -> None:
+        # A pipe that is full has rung already, and one that is closed has nobody to wake.
+        with contextlib.suppress(OSError):
             self._rope.send(b"\0")
 
     def _run(self) -> None:
-        while True:
+        while not self._is_closed:
             for key, _ in self._selector.select(0 if self._turns else None):
                 if key.data is not None:
                     self._turns.append(key.data)
