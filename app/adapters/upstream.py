@@ -205,7 +205,6 @@ class HttpAnswer:
         self._response = response
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        self._is_detached = False
         if attempt._sock is not None:
             with suppress(OSError):
                 attempt._sock.settimeout(clocks.read)
@@ -230,9 +229,7 @@ class HttpAnswer:
         try:
             chunk = self._response.part()
         except _NOTHING_YET:
-            if self._is_detached:
-                return b""
-            raise
+            return b""
         if self._attempt.cancelled:
             raise cancelled()
         if not chunk:
@@ -242,12 +239,7 @@ class HttpAnswer:
 
     def detach(self) -> int | None:
         """Have `chunks` wait for nothing from now on: the descriptor to watch, or None when all was read."""
-        sock = self._attempt._sock
-        if sock is None or sock.fileno() < 0 or self._response.is_over:
-            return None
-        self._is_detached = True
-        sock.setblocking(False)
-        return int(sock.fileno())
+        return self._response.detach()
 
     def read(self) -> bytes:
         """The whole body; raises GatewayError where it breaks or is larger than 64 MiB."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import re
 import socket
+import ssl
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -41,6 +42,7 @@ class WireAnswer:
         self._wire: Any = connection
         self._sock: socket.socket = connection.sock
         self._buffer = b""
+        self._is_detached = self._has_looked = False
         self.status, self.headers = self._head()
         while 100 <= self.status < 200:
             # The final answer is still to come.
@@ -67,6 +69,18 @@ class WireAnswer:
             if part:
                 return part
         return b""
+
+    def detach(self) -> int | None:
+        """
+        From now on `part` raises BlockingIOError or SSLWantReadError where nothing has come: the descriptor to watch.
+
+        None when the body has come to its end, or the connection was closed.
+        """
+        if self.is_over or self._sock.fileno() < 0:
+            return None
+        self._is_detached = True
+        self._sock.setblocking(False)
+        return self._sock.fileno()
 
     @property
     def is_over(self) -> bool:
@@ -126,7 +140,7 @@ class WireAnswer:
         return b""
 
     def _until_closed(self) -> bytes:
-        part, self._buffer = self._buffer or self._sock.recv(_CHUNK), b""
+        part, self._buffer = self._buffer or self._receive(), b""
         if not part:
             self._next = WireAnswer._nothing
         return part
@@ -139,12 +153,31 @@ class WireAnswer:
         return part
 
     def _chunk_begins(self) -> bytes:
+        come = self._whole_chunks()
+        if come:
+            return come
         size, _, _ = self._up_to(b"\r\n", _MOST_LINE).partition(b";")
         if not _SIZE.fullmatch(size):
             raise BrokenAnswer("no chunk")
         self._left = int(size, 16)
         self._next = WireAnswer._in_chunk if self._left else WireAnswer._trailer
         return b""
+
+    def _whole_chunks(self) -> bytes:
+        """The next chunk, if it has come whole; once detached all of those that have, in one piece."""
+        buffer, at = self._buffer, 0
+        found: list[bytes] = []
+        while (line_end := buffer.find(b"\r\n", at, at + _MOST_LINE)) >= 0 and _SIZE.fullmatch(buffer, at, line_end):
+            begin = line_end + 2
+            end = begin + int(buffer[at:line_end], 16)
+            if end == begin or buffer[end : end + 2] != b"\r\n":
+                break
+            found.append(buffer[begin:end])
+            at = end + 2
+            if not self._is_detached:
+                break
+        self._buffer = buffer[at:]
+        return b"".join(found)
 
     def _in_chunk(self) -> bytes:
         part = self._take(self._left)
@@ -184,10 +217,25 @@ class WireAnswer:
         return found
 
     def _fill(self) -> None:
-        came = self._sock.recv(_CHUNK)
+        came = self._receive()
         if not came:
             raise BrokenAnswer("the connection ended before the answer did")
         self._buffer += came
+
+    def _receive(self) -> bytes:
+        if self._has_looked and not self._may_hold_more():
+            self._has_looked = False
+            raise BlockingIOError
+        came = self._sock.recv(_CHUNK)
+        self._has_looked = self._is_detached
+        return came
+
+    def _may_hold_more(self) -> bool:
+        """Whether there may be bytes that a selector does not see; of the others it tells at less cost than a look."""
+        if isinstance(self._sock, ssl.SSLSocket):
+            return self._sock.pending() > 0
+        # TLS inside TLS, to a proxy, keeps its own buffers.
+        return not isinstance(self._sock, socket.socket)
 
 
 class _Inflated:

@@ -8,6 +8,8 @@ _BLANK_LINES = (b"\n\n", b"\r\r", b"\n\r\n", b"\n\r")
 
 def split(stream: bytes) -> tuple[bytes, bytes]:
     """The bytes up to the last blank line, which are whole events and comments, and the beginning that follows it."""
+    if stream.endswith(b"\n\n"):
+        return stream, b""
     end = max((at + len(mark) for mark in _BLANK_LINES if (at := stream.rfind(mark)) >= 0), default=0)
     return stream[:end], stream[end:]
 
@@ -21,6 +23,11 @@ def head(stream: bytes, events: int) -> bytes:
         events -= len(decoder.feed(stream[end:following]))
         end = following
     return stream[:end]
+
+
+def _is_one_line(chunk: bytes) -> bool:
+    """Whether this is one whole event of one line and nothing else, as nearly all come."""
+    return chunk[:6] == b"data: " and chunk[-2:] == b"\n\n" and chunk.count(b"\n") == 2 and b"\r" not in chunk
 
 
 class SseDecoder:
@@ -39,6 +46,8 @@ class SseDecoder:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of every event that this chunk completes, in order."""
+        if self._is_between and _is_one_line(chunk):
+            return [chunk[6:-2]]
         events: list[bytes] = []
         for line in self._lines(chunk):
             if line:
@@ -47,6 +56,11 @@ class SseDecoder:
                 events.append(b"\n".join(self._data))
                 self._data = []
         return events
+
+    @property
+    def _is_between(self) -> bool:
+        """Nothing of an event has come that is not over."""
+        return not (self._rest or self._data or self._at_start or self._skip_lf)
 
     @property
     def pending_bytes(self) -> int:

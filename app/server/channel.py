@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -164,10 +165,27 @@ class Channel(HTTPChannel):
 
     def write_soon(self, data: Any) -> int:  # bytes, or waitress's own buffer of a file
         """Send this as soon as the app takes it; how many bytes it is."""
-        if self._parts is None:
-            return int(super().write_soon(data))
-        self._parts.append(data)
+        if self._parts is not None:
+            self._parts.append(data)
+            return len(data)
+        sent = self._send_now(data) if isinstance(data, bytes) else 0
+        rest = data[sent:] if sent else data
+        if rest or not sent:
+            super().write_soon(rest)
         return len(data)
+
+    def _send_now(self, data: bytes) -> int:
+        """How many of the bytes the app has taken at once; waitress keeps the others until it takes them."""
+        with self.outbuf_lock:
+            if self.total_outbufs_len or not self.connected or self.socket is None:
+                return 0
+            try:
+                sent = self.socket.send(data)
+            except OSError:
+                # It takes nothing now, or is gone: waitress finds out which.
+                return 0
+        self.last_activity = time.time()
+        return sent
 
     def _moved(self) -> None:
         carried = self._carried

@@ -22,6 +22,7 @@ _CONTENT = (
     "reasoning_details",
 )
 
+_TELLING = frozenset({"choices", "error", "usage"})
 _ENVELOPE = frozenset({"type", "id", "object", "created", "model", "provider"})
 """What an event says of itself, and not of the answer."""
 
@@ -95,7 +96,7 @@ class Chat(Style):
         if isinstance(event.get("usage"), dict):
             reading.usage = usage_of(event["usage"])
             reading.progress += 1
-        if event and not event.keys() & {"choices", "error", "usage"}:
+        if event and event.keys().isdisjoint(_TELLING):
             # An event of a kind that is not known here says something, unless its kind (a ping) is all that it tells.
             reading.has_content |= not event.keys() <= _ENVELOPE
             reading.progress += 1
