@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import urllib3
@@ -49,6 +50,14 @@ handover = threading.Lock()
 
 active = threading.local()
 """Its `attempt` is the one this thread is in: urllib3 hands out connections without saying for whom."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it goes over the wire."""
+
+    head: bytes
+    body: bytes
 
 
 def _reached(phase: Phase, connection: Any) -> None:
@@ -106,32 +115,24 @@ class _Followed:
         sock.settimeout(self.timeout)
         return sock
 
-    def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between releases
-        """Connect if need be, and send all of the request in one piece: two small ones cost twice."""
-        method, target, body, headers = _asked(*args, **kwargs)
+    def ask(self, asked: Asked, read_s: float) -> WireAnswer:
+        """
+        Send all of the request in one piece, since two small ones cost twice, and read the head of its answer.
+
+        Its body is read from what this returns.
+        """
         if self.sock is None:
             self.connect()
         assert self.sock is not None
         _reached(Phase.SENDING, self)
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         # Until now the connect time-out applied, which a large body may well outlast.
-        self.sock.settimeout(_SEND_S + len(body) / _SLOWEST_UPLOAD)
-        self.sock.sendall("\r\n".join(lines).encode("latin-1") + body)
+        self.sock.settimeout(_SEND_S + len(asked.body) / _SLOWEST_UPLOAD)
+        self.sock.sendall(asked.head + asked.body)
         _reached(Phase.SENT, self)
-
-    def getresponse(self) -> Any:  # what urllib3 takes for a response of its own
-        """The head of the answer; its body is read from what this returns."""
         if self.sock is None:
             raise BrokenAnswer("the connection was closed")
-        self.sock.settimeout(self.timeout)
+        self.sock.settimeout(read_s)
         return WireAnswer(self)
-
-
-def _asked(
-    method: str, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, **_: object
-) -> tuple[str, str, bytes, Mapping[str, str]]:
-    """What matters of what urllib3 asks a connection for."""
-    return method, url, body or b"", headers or {}
 
 
 class _PlainConnection(_Followed, HTTPConnection):
@@ -144,6 +145,24 @@ class _TlsConnection(_Followed, HTTPSConnection):
 
 class _HandsOver:
     """A pool whose connections belong to the attempt that takes them from that moment on."""
+
+    def exchange(self, asked: Asked, *, connect_s: float, read_s: float) -> WireAnswer:
+        """The answer to a request, which gives its connection back; raises what urllib3 and the socket raise."""
+        pool: Any = self  # urllib3's class stands behind this one
+        connection = pool._get_conn()
+        try:
+            connection.timeout = connect_s
+            if connection.is_closed and pool.proxy is not None:
+                pool._prepare_proxy(connection)
+            pool._validate_conn(connection)
+            answer: WireAnswer = connection.ask(asked, read_s)
+        except BaseException:
+            connection.close()
+            # Not the connection itself: what is left of its answer may close it once more.
+            pool._put_conn(None)
+            raise
+        answer.give_back = pool._put_conn
+        return answer
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # urllib3's connection
         connection = super()._get_conn(timeout)  # type: ignore[misc]  # urllib3's class stands behind this one
@@ -169,28 +188,32 @@ _POOLS = {"http": _PlainPool, "https": _TlsPool}
 class FollowedAdapter(HTTPAdapter):
     """requests' transport to one place, with connections that can be followed and cancelled."""
 
-    _pool: Any = None  # of urllib3's, of either kind
+    def __init__(self, base_url: str, *, verify: str | bool, proxies: Mapping[str, str], pool_size: int) -> None:
+        super().__init__(pool_connections=4, pool_maxsize=pool_size)
+        self._request = PreparedRequest()
+        self._request.prepare(method="POST", url=base_url, headers={})
+        self._verify = verify
+        self._proxies = dict(proxies)
+        self._pool: _HandsOver | None = None
+        target = self.request_url(self._request, self._proxies)
+        self.prefix = target.rstrip("/")
+        """What stands before the path where a request says what it wants: a proxy may have to be told all of it."""
+        is_told_all = not target.startswith("/")
+        self.headers: Mapping[str, str] = self.proxy_headers(proxies["http"]) if is_told_all else {}
+        """What it has to be told beside."""
 
-    def open(self, request: PreparedRequest, *, connect_s: float, read_s: float, **way: Any) -> WireAnswer:
-        """Send the request and read the head of the answer; raises what urllib3 and the socket raise."""
+    def exchange(self, asked: Asked, *, connect_s: float, read_s: float) -> WireAnswer:
+        """The answer to a request, as far as its head; raises what urllib3 and the socket raise."""
         pool = self._pool
         if pool is None:
-            # The same for every request, as there is but one place.
-            pool = self.get_connection_with_tls_context(request, **way)
-            self.cert_verify(pool, request.url, way["verify"], None)  # type: ignore[no-untyped-call]
-            self._pool = pool
-        answer: WireAnswer = pool.urlopen(
-            request.method,
-            self.request_url(request, way["proxies"]),
-            body=request.body,
-            headers=request.headers,
-            redirect=False,
-            assert_same_host=False,
-            preload_content=False,
-            retries=self.max_retries,
-            timeout=urllib3.Timeout(connect=connect_s, read=read_s),
-        )
-        return answer
+            pool = self._pool = self._find_pool()
+        return pool.exchange(asked, connect_s=connect_s, read_s=read_s)
+
+    def _find_pool(self) -> _HandsOver:
+        """requests' way to the place: through a proxy or not, with the certificates that are trusted."""
+        pool: Any = self.get_connection_with_tls_context(self._request, verify=self._verify, proxies=self._proxies)
+        self.cert_verify(pool, self._request.url, self._verify, None)  # type: ignore[no-untyped-call]
+        return pool  # type: ignore[no-any-return]
 
     def close(self) -> None:
         """Leave the idle connections."""

@@ -22,9 +22,10 @@ class FlaskLimiterQuotas:
     """
 
     def __init__(self, app: flask.Flask, rates: Mapping[str, str]) -> None:
-        self._limiter = Limiter(
-            _whoever, app=app, storage_uri=f"{WindowStorage.STORAGE_SCHEME[0]}://", strategy="moving-window"
-        )
+        self._limiter = Limiter(_whoever, storage_uri=f"{WindowStorage.STORAGE_SCHEME[0]}://", strategy="moving-window")
+        # On an application that knows it already it sets no hooks: they would look for limits that no route has.
+        app.extensions.setdefault("limiter", set()).add(self._limiter)
+        self._limiter.init_app(app)
         self._rates = {kind: parse(rate) for kind, rate in rates.items()}
         self._own: dict[str, RateLimitItem] = {}
 

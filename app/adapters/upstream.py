@@ -8,6 +8,7 @@ paid POST. Every foreign error becomes one of ours here, also while a body is be
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -18,12 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import requests
 import urllib3
-from requests.models import PreparedRequest
-from urllib3.util.retry import Retry
+from requests.utils import requote_uri
 
-from app.adapters.connections import FollowedAdapter, active, handover
+from app.adapters.connections import Asked, FollowedAdapter, active, handover
 from app.adapters.failures import cancelled, mapped
 from app.adapters.wire import WireAnswer
 from app.core.attempts import Phase
@@ -38,6 +37,8 @@ _LONG_S = 5.0
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
 _USER_AGENT = "orgate"
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~\t\x80-\xff]*")
+"""RFC 9110, 5.5 and 5.6.2: a header's name and its value."""
 
 
 @dataclass(frozen=True)
@@ -63,74 +64,75 @@ class HttpUpstream:
         proxy: str | None = None,
         pool_size: int = 256,
     ) -> None:
-        self._base_url = base_url.rstrip("/")
         self._host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._timeouts = timeouts
-        self._verify: str | bool = ca_bundle or True
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._gap_s = time.time() - time.monotonic()
-        self._adapter = FollowedAdapter(pool_connections=4, pool_maxsize=pool_size, max_retries=Retry(0, read=False))
+        self._adapter = FollowedAdapter(
+            base_url,
+            verify=ca_bundle or True,
+            proxies={"http": proxy, "https": proxy} if proxy else {},
+            pool_size=pool_size,
+        )
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str], *, key: str, stream: bool) -> HttpAttempt:
         """An attempt to POST these bytes; nothing is sent before its `send`."""
         clocks = self._timeouts
-        request = self._prepare("POST", path, {**headers, "Content-Type": "application/json"}, key, body)
-        return HttpAttempt(self, request, clocks.headers_stream if stream else clocks.headers_plain)
+        asked = self._asked("POST", path, {**headers, "Content-Type": "application/json"}, key, body)
+        return HttpAttempt(self, asked, clocks.headers_stream if stream else clocks.headers_plain)
 
     def get(self, path: str, *, key: str | None) -> tuple[int, bytes]:
         """Status and body of a GET, tried once more when the first try failed at once; raises GatewayError."""
-        request = self._prepare("GET", path, {"Accept": "application/json"}, key, None)
+        asked = self._asked("GET", requote_uri(path), {"Accept": "application/json"}, key, b"")
         began = time.monotonic()
         try:
-            answer = HttpAttempt(self, request, _GET_S).send()
+            answer = HttpAttempt(self, asked, _GET_S).send()
         except GatewayError:
             # A connection that had died in the pool shows at once; whoever was slow would only be slow again.
             if time.monotonic() - began > _GET_AGAIN_S:
                 raise
-            answer = HttpAttempt(self, request, _GET_S).send()
+            answer = HttpAttempt(self, asked, _GET_S).send()
         try:
             return answer.status, answer.read()
         finally:
             answer.close()
 
-    def _prepare(
-        self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes | None
-    ) -> PreparedRequest:
-        request = PreparedRequest()
-        sent = {"Host": self._host, "User-Agent": _USER_AGENT, "Accept-Encoding": "identity", **headers}
+    def _asked(self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes) -> Asked:
+        sent = {
+            "Host": self._host,
+            "User-Agent": _USER_AGENT,
+            "Accept-Encoding": "identity",
+            **headers,
+            **self._adapter.headers,
+        }
         if key is not None:
             sent["Authorization"] = f"Bearer {key}"
-        try:
-            request.prepare(method=method, url=self._base_url + path, headers=sent, data=body)
-        except (requests.exceptions.InvalidHeader, UnicodeError):
-            # The error's text holds the header's value, which may be a secret.
-            raise BadRequest("A header of the request cannot be sent on.", code="bad_header") from None
-        return request
+        if body:
+            sent["Content-Length"] = str(len(body))
+        lines = [f"{name}: {value}" for name, value in sent.items()]
+        # The error must not hold the header's value, which may be a secret.
+        if not all(map(_FIELD.fullmatch, lines)):
+            raise BadRequest("A header of the request cannot be sent on.", code="bad_header")
+        lines = [f"{method} {self._adapter.prefix}{path} HTTP/1.1", *lines, "", ""]
+        return Asked("\r\n".join(lines).encode("latin-1"), body)
 
     def forget(self) -> None:
         """Leave the idle connections: the way there is another one now, or their peers are gone without a word."""
         self._adapter.close()
 
-    def _send(self, request: PreparedRequest, headers_s: float) -> WireAnswer:
+    def _send(self, asked: Asked, headers_s: float) -> WireAnswer:
         gap_s = time.time() - time.monotonic()
         if gap_s - self._gap_s > _SLEPT_S:
             self.forget()
         self._gap_s = gap_s
-        return self._adapter.open(
-            request,
-            connect_s=self._timeouts.connect,
-            read_s=headers_s,
-            verify=self._verify,
-            proxies=self._proxies,
-        )
+        return self._adapter.exchange(asked, connect_s=self._timeouts.connect, read_s=headers_s)
 
 
 class HttpAttempt:
     """One request that can be followed, and cancelled from another thread."""
 
-    def __init__(self, upstream: HttpUpstream, request: PreparedRequest, headers_s: float) -> None:
+    def __init__(self, upstream: HttpUpstream, asked: Asked, headers_s: float) -> None:
         self._upstream = upstream
-        self._request = request
+        self._asked = asked
         self._headers_s = headers_s
         self._connection: Any = None  # urllib3's connection of either kind
         self._sock: Any = None  # its socket, which http.client takes away from it when the peer will close
@@ -146,7 +148,7 @@ class HttpAttempt:
         active.attempt = self
         try:
             with mapped(self):
-                response = self._upstream._send(self._request, self._headers_s)
+                response = self._upstream._send(self._asked, self._headers_s)
         except GatewayError:
             # Who could not be reached, or was silent for long, may be gone without a word: so may the others be.
             if (self.phase < Phase.SENT and not self.cancelled) or self._waited_s() > _LONG_S:

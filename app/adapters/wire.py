@@ -31,11 +31,10 @@ class BrokenAnswer(http.client.HTTPException):
 
 
 class WireAnswer:
-    """
-    Status, headers and body of one answer; `part` gives the body as it arrives.
+    """Status, headers and body of one answer; `part` gives the body as it arrives."""
 
-    The attributes that stand in the second half of `__init__` are what urllib3 asks of a response.
-    """
+    give_back: Callable[[Any], None] | None = None
+    """Is given the connection when the answer is done with it, open or closed."""
 
     def __init__(self, connection: Any) -> None:  # urllib3's connection of either kind
         """The head of the answer is read at once; raises BrokenAnswer and OSError."""
@@ -51,11 +50,6 @@ class WireAnswer:
         self._next, self._left = self._framing()
         coding = self.headers.get("Content-Encoding", "").lower()
         self._inflated = _Inflated(coding) if coding not in ("", "identity") else None
-        self.version_string = "HTTP/1.1"
-        self.length_remaining: int | None = None
-        self.retries: Any = None
-        self._connection: Any = None
-        self._pool: Any = None
 
     def part(self) -> bytes:
         """The next bytes of the body, whatever has come; empty at its end. Raises BrokenAnswer and OSError."""
@@ -94,8 +88,8 @@ class WireAnswer:
             return
         if not (self.is_over and self._keeps_open and not self._buffer):
             wire.close()
-        if self._pool is not None:
-            self._pool._put_conn(wire)
+        if self.give_back is not None:
+            self.give_back(wire)
 
     def __del__(self) -> None:
         if self._wire is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 
@@ -37,6 +38,7 @@ def clean(value: object) -> object:
     return value if value is None or isinstance(value, (int, float)) else redact(str(value))
 
 
+@functools.lru_cache(maxsize=16)
 def fingerprint(key: str) -> str:
     """Which key it is, without telling it: the first half of a SHA-256, in hexadecimal (16 characters)."""
     return hashlib.sha256(key.encode()).hexdigest()[:16]

@@ -41,9 +41,11 @@ def test_odd_but_whole(lab: Lab, row: str, chain: bool) -> None:
 
     def play(peer: Peer) -> None:
         peer.send(plays.chunked(EVENTS))
-        for part in (*PARTS[row], b""):
+        for part in PARTS[row]:
             peer.send(plays.chunk(part))
             peer.pause(0.002)
+        # After this it is the gateway's turn.
+        peer.send(plays.chunk(b""))
 
     model = lab.model(play)
     models = (model, lab.model(good)) if chain else (model,)
