@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import logging
 import sys
 import threading
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -86,27 +88,8 @@ class LogSink:
 def configure(*, level: str, namespaces: tuple[str, ...], stream: TextIO | None = None) -> LogSink:
     """Send every log line of this process, ours and the libraries', through the redactor to one stream."""
     stream = stream or sys.stderr
-    pretty = stream.isatty()
-    renderer: Any = (  # structlog's renderers share no type
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-        if pretty
-        else structlog.processors.JSONRenderer(default=str)
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _facts,
-        ],
-        processors=[
-            structlog.processors.format_exc_info,
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _redacted,
-            renderer,
-        ],
-    )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(formatter)
+    handler.setFormatter(_coloured() if stream.isatty() else _JsonLines())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
@@ -133,13 +116,45 @@ def log_crashes(sink: Events) -> None:
     threading.excepthook = thread_crashed
 
 
-def _facts(_: object, __: str, line: _Line) -> _Line:
-    record: logging.LogRecord = line["_record"]
-    line.update(getattr(record, "facts", {}))
-    if record.name != "orgate":
-        line["logger"] = record.name
-    return line
+class _JsonLines(logging.Formatter):
+    """One JSON object a line; structlog's formatter writes the same, and copies every record several times for it."""
+
+    _encoder = json.JSONEncoder(default=str)
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: _Line = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+        }
+        line.update(_facts_of(record))
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return self._encoder.encode(_redacted(line))
 
 
-def _redacted(_: object, __: str, line: _Line) -> _Line:
+def _coloured() -> logging.Formatter:
+    """For people's eyes."""
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            lambda _, __, line: {**line, **_facts_of(line["_record"])},
+        ],
+        processors=[
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            lambda _, __, line: _redacted(line),
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+    )
+
+
+def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
+    """What a record tells beside its message."""
+    facts: dict[str, Any] = getattr(record, "facts", {})
+    return facts if record.name == "orgate" else {**facts, "logger": record.name}
+
+
+def _redacted(line: _Line) -> dict[str, object]:
     return {name: redact(str(value)) if name == "exception" else clean(value) for name, value in line.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from app.web import auth, door, quotas
+from app.web import door, quotas
 from app.web.state import visit
 
 
@@ -14,16 +14,15 @@ def install(app: flask.Flask) -> None:
 
 
 def _finish(response: flask.Response) -> flask.Response:
-    headers = response.headers
-    headers["x-request-id"] = visit().id
+    here, headers = visit(), response.headers
+    told = [("x-request-id", here.id), ("X-Content-Type-Options", "nosniff"), *quotas.told(here.grant, flask.request)]
     # An answer that is given again tells the call that it was made for.
-    headers.setdefault("x-orgate-call-id", visit().id)
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "no-store")
-    if visit().agent is not None:
-        headers["x-orgate-agent"] = visit().agent
-    if visit().overruled:
-        headers["x-orgate-agent-overruled"] = ", ".join(visit().overruled)
-    quotas.tell(response, auth.SCOPE_OF.get(auth.view_of(flask.request.endpoint)))
+    usual = (("x-orgate-call-id", here.id), ("Cache-Control", "no-store"))
+    told += [(name, value) for name, value in usual if name not in headers]
+    if here.agent is not None:
+        told.append(("x-orgate-agent", here.agent))
+    if here.overruled:
+        told.append(("x-orgate-agent-overruled", ", ".join(here.overruled)))
+    headers.extend(told)
     door.allow_origin(response)
     return response

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import flask
 
 from app.core.errors import Forbidden, GatewayError, Unauthenticated
@@ -41,6 +43,7 @@ SCOPE_OF = {
 """View → scope. What does not stand here is refused, and a test fails for it."""
 
 
+@functools.cache
 def view_of(endpoint: str | None) -> str:
     """The blueprint and the view of an endpoint, whatever address the blueprint is mounted at."""
     return ".".join((endpoint or "").split(".")[-2:])

@@ -10,7 +10,7 @@ import flask
 from app.core import strays, strict_json
 from app.core.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType, WrongHost
 from app.web import auth
-from app.web.state import Visit, services, settings, visit
+from app.web.state import Visit, services, settings
 
 MAX_BODY = 32 * 2**20
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+?)\.?(?::(\d{1,5}))?")
@@ -28,8 +28,9 @@ def install(app: flask.Flask) -> None:
 
 
 def _enter() -> flask.Response | None:
-    flask.g.visit = Visit(f"call_{secrets.token_hex(12)}", services().clock.monotonic())
-    request = flask.request
+    # The request itself: what stands for it in Flask looks it up again each time.
+    request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # a LocalProxy
+    here = flask.g.visit = Visit(f"call_{secrets.token_hex(12)}", services().clock.monotonic())
     _check_host(request.environ.get("HTTP_HOST"), request.environ["SERVER_PORT"])
     origin_is_ours = _check_origin(request.headers.get("Origin"))
     if not origin_is_ours and request.headers.get("Sec-Fetch-Site") in _FOREIGN_SITES:
@@ -39,12 +40,12 @@ def _enter() -> flask.Response | None:
     if request.routing_exception is not None and strays.foreign(request.path):
         # Who probes for another product has no token, and 401 would tell them that they had found it.
         raise request.routing_exception
-    visit().grant = auth.identify(request)
+    here.grant = auth.identify(request)
     if request.routing_exception is not None:
         raise request.routing_exception
-    auth.authorise(request.endpoint, visit().grant)
+    auth.authorise(request.endpoint, here.grant)
     if request.method == "POST":
-        _read_body(request)
+        _read_body(request, here)
     return None
 
 
@@ -91,7 +92,7 @@ def _ours(response: flask.Response) -> set[str]:
     return {name for name in names if name.startswith(("x-orgate-", "x-ratelimit-"))}
 
 
-def _read_body(request: flask.Request) -> None:
+def _read_body(request: flask.Request, here: Visit) -> None:
     kind, _, parameters = request.headers.get("Content-Type", "").lower().partition(";")
     if kind.strip() != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("POST takes JSON: send Content-Type: application/json, not compressed.")
@@ -104,5 +105,4 @@ def _read_body(request: flask.Request) -> None:
         raise TooLarge(f"The body is larger than {MAX_BODY // 2**20} MiB.")
     if not raw:
         raise BadRequest("The body is empty; send a JSON object.", code="invalid_json")
-    here = visit()
     here.raw, here.body = raw, strict_json.loads(raw)

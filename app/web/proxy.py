@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import flask
@@ -26,13 +27,16 @@ from app.web.told import json_of, tells
 
 bp = flask.Blueprint("proxy", __name__)
 
-_PASSED = ("HTTP-Referer", "X-Title", "x-session-id", "anthropic-version", "anthropic-beta")
+_PASSED = tuple(
+    (name, name.lower()) for name in ("HTTP-Referer", "X-Title", "x-session-id", "anthropic-version", "anthropic-beta")
+)
 _PASSED_PREFIX = "x-openrouter-"
+_WISHES = tuple((name, header.name.lower()) for name, header in wishes.HEADERS.items())
 _HEADERS = (
     *wishes.HEADERS.values(),
     idempotency.KEY,
     idempotency.MEMORY,
-    *(Parameter(name, forms.ANY_TEXT, "Passed on to OpenRouter.") for name in _PASSED),
+    *(Parameter(name, forms.ANY_TEXT, "Passed on to OpenRouter.") for name, _ in _PASSED),
 )
 
 
@@ -97,24 +101,24 @@ def count_tokens() -> flask.Response:
 
 def _answered(style: Style) -> flask.Response:
     """The answer, whole or as events, from the first model of the app's chain that gives one."""
-    here, grant = visit(), app_of()
+    here, grant, served, given = visit(), app_of(), services(), _given()
     wish = style.read(here.body)
     checked = _checked(style)
-    wanted = _wishes()
+    wanted = _wishes(grant, given)
     preset = agents.preset_of(style.endpoint, checked.body, wish.model, wish.fallbacks)
     asked = chain.models_of(preset.model, preset.fallbacks)
-    models = tuple(dict.fromkeys(map(services().models.named, asked)))
+    models = tuple(dict.fromkeys(map(served.models.named, asked)))
     agent, own = preset.lends
-    policy.check_models(grant, models, agent, tuple(map(services().models.named, own)))
-    services().models.know(style.catalogue)
-    models = policy.under_ceiling(grant, models, services().models.entry_of)
+    policy.check_models(grant, models, agent, tuple(map(served.models.named, own)))
+    served.models.know(style.catalogue)
+    models = policy.under_ceiling(grant, models, served.models.entry_of)
     changed = _changed(preset.body, grant, style, models[0])
     plan = chain.Plan(
         models=models,
         retry_ambiguous=wanted.retry_ambiguous,
         past_policy=wanted.past_policy,
         clamp=wanted.clamp and bool(style.limits),
-        context_of=services().models.context_of,
+        context_of=served.models.context_of,
     )
     call = Call(
         id=here.id,
@@ -125,26 +129,30 @@ def _answered(style: Style) -> flask.Response:
         raw=here.raw,
         changed=changed,
         body=here.body if changed is None else changed,
-        headers=_upstream_headers(wish.stream),
+        headers=_upstream_headers(wish.stream, given),
         wishes=wanted,
         started=here.started,
         agent=preset.agent,
     )
-    response = _relayed(call)
+    response = _relayed(call, given)
     if checked.changed:
         response.headers["x-orgate-sanitized"] = checked.told
     return response
+
+
+def _given() -> dict[str, str]:
+    """The request's headers by their names in small letters."""
+    return {name.lower(): value for name, value in flask.request.headers.items()}
 
 
 def _checked(style: Style) -> Sanitized:
     return sanitize.sanitize(visit().body, settings().sanitize, settings().max_message_chars, style)
 
 
-def _wishes() -> Wishes:
+def _wishes(grant: Grant, given: Mapping[str, str]) -> Wishes:
     """The call's own wishes before the token's."""
-    given = flask.request.headers
-    called = {name: given[header.name] for name, header in wishes.HEADERS.items() if header.name in given}
-    return wishes.read({**app_of().wishes, **called})
+    called = {name: given[header] for name, header in _WISHES if header in given}
+    return wishes.read({**grant.wishes, **called})
 
 
 def _changed(body: dict[str, Json], grant: Grant, style: Style, model: str) -> dict[str, Json] | None:
@@ -164,11 +172,9 @@ def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
     return translated if ceiling is None else {**(translated or given or {}), "max_price": ceiling}
 
 
-def _relayed(call: Call) -> flask.Response:
-    given = flask.request.headers
-    once = idempotency.read(
-        given.get(idempotency.KEY.name), given.get(idempotency.MEMORY.name), call.endpoint, call.raw
-    )
+def _relayed(call: Call, given: Mapping[str, str]) -> flask.Response:
+    key, memory = (given.get(header.name.lower()) for header in (idempotency.KEY, idempotency.MEMORY))
+    once = idempotency.read(key, memory, call.endpoint, call.raw)
     slot = services().slots.take()
     try:
         delivery = services().repeats.deliver(call, once, peer_of(flask.request.environ))
@@ -179,23 +185,20 @@ def _relayed(call: Call) -> flask.Response:
 
 
 def _response(delivery: Delivery, slot: Slot) -> flask.Response:
+    headers = list(delivery.headers.items())
     if isinstance(delivery.body, bytes):
         slot.give_back()
-        response = flask.Response(delivery.body, content_type=delivery.content_type)
-    else:
-        flow = Flow(delivery.body, slot.give_back)
-        response = flask.Response(flow, content_type=delivery.content_type, direct_passthrough=True)
-        # Proxies that stand between, such as nginx in front of a container, must not gather events either.
-        response.headers["X-Accel-Buffering"] = "no"
-    response.headers.extend(delivery.headers)
-    return response
+        return flask.Response(delivery.body, headers=headers, content_type=delivery.content_type)
+    # Proxies that stand between, such as nginx in front of a container, must not gather events either.
+    headers.append(("X-Accel-Buffering", "no"))
+    flow = Flow(delivery.body, slot.give_back)
+    return flask.Response(flow, headers=headers, content_type=delivery.content_type, direct_passthrough=True)
 
 
-def _upstream_headers(stream: bool) -> dict[str, str]:
+def _upstream_headers(stream: bool, given: Mapping[str, str]) -> dict[str, str]:
     """The app's headers that OpenRouter may see, the owner's attribution where the app has none, the owner's extras."""
-    given = flask.request.headers
-    sent = {name: value for name in _PASSED if (value := given.get(name, "").strip())}
-    sent |= {name: value.strip() for name, value in given.items() if name.lower().startswith(_PASSED_PREFIX)}
+    sent = {name: value for name, header in _PASSED if (value := given.get(header, "").strip())}
+    sent |= {name.title(): value.strip() for name, value in given.items() if name.startswith(_PASSED_PREFIX)}
     mine = settings()
     if mine.site_url and "HTTP-Referer" not in sent:
         sent["HTTP-Referer"] = mine.site_url

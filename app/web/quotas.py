@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import flask
 
+from app.core.grants import Grant
 from app.services.turnstile import charge
-from app.web.state import app_of, services, visit
+from app.web import auth
+from app.web.state import app_of, services
 
 _KIND_OF_SCOPE = {"chat": "chat", "credits": "credits", "models": "models", "usage": "models"}
 
@@ -20,12 +22,14 @@ def take(kind: str) -> None:
     charge(services().quotas, app_of(), kind)
 
 
-def tell(response: flask.Response, scope: str | None) -> None:
-    """Write where the app stands; a request that counted nothing is told too. Reset is in seconds since 1970."""
-    grant = visit().grant
-    if grant is not None:
-        kind = _KIND_OF_SCOPE.get(scope or "", "models")
-        allowance = services().quotas.look(grant.app, kind, grant.quotas.get(kind))
-        response.headers["X-RateLimit-Limit"] = str(allowance.limit)
-        response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
-        response.headers["X-RateLimit-Reset"] = str(allowance.reset_at)
+def told(grant: Grant | None, request: flask.Request) -> list[tuple[str, str]]:
+    """The headers that say where the app stands, also after what counted nothing. Reset is in seconds since 1970."""
+    if grant is None:
+        return []
+    kind = _KIND_OF_SCOPE.get(auth.SCOPE_OF.get(auth.view_of(request.endpoint), ""), "models")
+    allowance = services().quotas.look(grant.app, kind, grant.quotas.get(kind))
+    return [
+        ("X-RateLimit-Limit", str(allowance.limit)),
+        ("X-RateLimit-Remaining", str(allowance.remaining)),
+        ("X-RateLimit-Reset", str(allowance.reset_at)),
+    ]
