@@ -17,9 +17,12 @@ import structlog
 from app.core.calls import CallReport
 from app.core.money import dollars
 from app.core.ports import Events
-from app.core.redact import clean, redact
+from app.core.redact import clean, may_tell, redact
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_SHORT = 1024
+"""A line of so many characters needs no shortening."""
+
 _Line = MutableMapping[str, Any]  # structlog's own type for an event's fields
 
 
@@ -130,6 +133,9 @@ class _JsonLines(logging.Formatter):
         line.update(_facts_of(record))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
+        text = self._encoder.encode(line)
+        if len(text) <= _SHORT and not may_tell(text):
+            return text
         return self._encoder.encode(_redacted(line))
 
 

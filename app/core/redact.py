@@ -15,6 +15,11 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?"
 _BEARER = re.compile(r"(?i)((?:bearer\s++)++)(?!\[)[A-Za-z0-9._~+/=-]+")
 
 
+def may_tell(text: str) -> bool:
+    """Whether `redact` could find something in this text, or in one that was written as JSON into it."""
+    return "sk-or-" in text or "eyJ" in text or "bearer" in text.casefold()
+
+
 def redact(text: str) -> str:
     """The text with every OpenRouter key, every JWT and every bearer credential replaced by a mark."""
     if "sk-or-" in text:

@@ -123,7 +123,7 @@ class Credits:
         self.kept.refresh()
 
     def _look(self) -> None:
-        value = self.kept.peek()
+        value = self.kept.at_hand()
         if value is None:
             return
         told, since = self._decode(value.body), self._spent_since(value.fetched_at)

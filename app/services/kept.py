@@ -98,9 +98,16 @@ class Kept:
         """The last good value, however old, without asking OpenRouter."""
         name = self._name()
         found = self._look(name)
-        if found is None:
-            return None
-        fetched_at, body = found
+        return None if found is None else self._dated(name, *found)
+
+    def at_hand(self) -> Dated | None:
+        """The same as of up to a second ago, also if what it is kept under is another by now: for who asks often."""
+        read = self._read
+        if read is None or self._clock.monotonic() - read[0] >= _LOOK_S:
+            return self.peek()
+        return self._dated(*read[1:])
+
+    def _dated(self, name: str, fetched_at: float, body: bytes) -> Dated:
         age_s = self._clock.now() - fetched_at
         # A clock that was set back would make the value immortal.
         return Dated(body, fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s, name=name)

@@ -256,4 +256,6 @@ class Relay:
 
 
 def _header_safe(value: str) -> str:
+    if len(value) <= 200 and value.isascii() and value.isprintable():
+        return value
     return "".join(character if " " <= character <= "~" else "?" for character in value[:200])
