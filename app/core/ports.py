@@ -308,6 +308,10 @@ class Ledger(Protocol):
         """Remove the rows of closed attempts from before this moment, the sums stay; how many those were."""
         ...
 
+    def sum_up(self) -> None:
+        """Add up the days that are over, so that reports have less to read; they tell the same as before."""
+        ...
+
     def back_up_daily(self) -> None:
         """Make today's copy if there is none, and remove those that are too old."""
         ...

@@ -156,6 +156,7 @@ class Reconciler:
                 self._events.warn("ledger.backup_failed", why=error.message)
             self._has_copies = False
         self._ledger.trim(self._clock.now() - self._keep_s)
+        self._ledger.sum_up()
 
     def _is_due(self) -> bool:
         """Once an hour, and as soon as it can close what has no other way to be closed, or compare what is owed."""

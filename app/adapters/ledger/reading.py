@@ -7,21 +7,19 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, func, select
 
-from app.adapters.ledger import statements
+from app.adapters.ledger import days, statements
 from app.adapters.ledger.database import Database
 from app.adapters.ledger.schema import attempts, checkpoints, facts, hours, outside, spending
-from app.core.ledger import BY, Checkpoint, Open, State, Sums, UsageReport, UsageRow
+from app.core.ledger import BY, GROUPS, Checkpoint, Open, State, Sums, UsageReport, UsageRow
 
 HOUR_S = 3600
 _FINE_S = 6 * HOUR_S
 """A longer stretch is added up by whole hours."""
 
-_GROUPS: dict[str, ColumnElement[Any]] = {
-    "day": hours.c.hour // 24,
-    "app": hours.c.app,
-    "model": hours.c.model,
-    "agent": hours.c.agent,
-}
+_FOREVER = 2**40
+"""An hour that never comes."""
+
+_FIGURES = ("calls", "attempts", "prompt_tokens", "completion_tokens", "cost", "estimated")
 
 
 class Reading:
@@ -69,22 +67,23 @@ class Reading:
 
     def usage(self, by: str, since: float, until: float) -> UsageReport:
         """Spending by day, app, model or agent; raises BadRequest for another word."""
-        if by not in _GROUPS:
+        if by not in GROUPS:
             raise BY.refusal()
-        group = _GROUPS[by].label("grouped")
-        within = hours.c.hour.between(int(since // HOUR_S), int(-(-until // HOUR_S)) - 1)
-        figures = ("calls", "attempts", "prompt_tokens", "completion_tokens", "cost", "estimated")
-        wanted = select(group, *(_total(hours.c[name]).label(name) for name in figures)).where(within).group_by(group)
-        wanted = wanted.order_by(group if by == "day" else _total(hours.c.cost).desc())
+        first, last = int(since // HOUR_S), int(-(-until // HOUR_S)) - 1
         with self._database.reader() as connection:
+            spent = days.between(connection, first, last).columns
+            group = spent[by].label("grouped")
+            wanted = select(group, *(_total(spent[name]).label(name) for name in _FIGURES)).group_by(group)
+            wanted = wanted.order_by(group if by == "day" else _total(spent.cost).desc())
             rows = tuple(_usage_row(by, row) for row in connection.execute(wanted))
             sums = _sums(connection, None, sum(row.cost for row in rows), int(since * 1000), int(until * 1000))
         return UsageReport(by, since, until, rows, sums)
 
     def costs(self) -> list[tuple[str, str, int]]:
         """What every app has ever spent on every model: app, model, nano-dollars."""
-        wanted = select(hours.c.app, hours.c.model, _total(hours.c.cost)).group_by(hours.c.app, hours.c.model)
         with self._database.reader() as connection:
+            spent = days.between(connection, 0, _FOREVER).columns
+            wanted = select(spent.app, spent.model, _total(spent.cost)).group_by(spent.app, spent.model)
             return [(app, model, int(cost)) for app, model, cost in connection.execute(wanted)]
 
     def settled_for(self, key_id: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, Integer, MetaData, String, Table, Text, select
 from sqlalchemy import insert as insert_into
@@ -63,21 +64,23 @@ spending = Table(
 )
 """What budgets and reconciliation add up: the cost of each app's attempts by their day (days since 1970) and key."""
 
-hours = Table(
-    "hours",
-    metadata,
-    Column("hour", Integer, primary_key=True),
-    Column("app", String(64), primary_key=True),
-    Column("agent", String(64), primary_key=True),
-    Column("model", String(256), primary_key=True),
-    Column("calls", BigInteger, nullable=False),
-    Column("attempts", BigInteger, nullable=False),
-    Column("prompt_tokens", BigInteger, nullable=False),
-    Column("completion_tokens", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=False),
-    Column("estimated", BigInteger, nullable=False),
-)
+
+def _sums_by(time: str) -> tuple[Column[Any], ...]:
+    figures = ("calls", "attempts", "prompt_tokens", "completion_tokens", "cost", "estimated")
+    return (
+        Column(time, Integer, primary_key=True),
+        Column("app", String(64), primary_key=True),
+        Column("agent", String(64), primary_key=True),
+        Column("model", String(256), primary_key=True),
+        *(Column(name, BigInteger, nullable=False) for name in figures),
+    )
+
+
+hours = Table("hours", metadata, *_sums_by("hour"))
 """What reports add up, by the hour (hours since 1970) of the attempts; it outlives their rows."""
+
+days = Table("days", metadata, *_sums_by("day"), sqlite_with_rowid=False)
+"""The hours of days that are over, added up; there is nothing in it that the hours do not say."""
 
 checkpoints = Table(
     "checkpoints",
@@ -119,7 +122,11 @@ def _drop_unread_indexes(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP INDEX IF EXISTS {name}")
 
 
-_STEPS: tuple[Callable[[Connection], None], ...] = (_make_tables, _drop_unread_indexes)
+def _make_days(connection: Connection) -> None:
+    days.create(connection, checkfirst=True)
+
+
+_STEPS: tuple[Callable[[Connection], None], ...] = (_make_tables, _drop_unread_indexes, _make_days)
 """Step n makes version n + 1 of version n; an empty file is version 0. Steps are only ever added."""
 
 VERSION = len(_STEPS)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
-from app.adapters.ledger import statements
+from app.adapters.ledger import days, statements
 from app.adapters.ledger.database import LOCKED, Database
 from app.adapters.ledger.reading import Reading
 from app.adapters.ledger.schema import attempts, checkpoints, facts
@@ -142,6 +142,11 @@ class SqlLedger:
             removed += portion
         return removed
 
+    def sum_up(self) -> None:
+        """Add up the days that are over, a few at a time, between which calls get their turn."""
+        while self._writer.now(days.sum_up):
+            pass
+
     def backup(self, place: Path) -> None:
         """A whole copy in a new file."""
         self._database.backup(place)
@@ -216,7 +221,7 @@ class SqlLedger:
         # No row: it was closed before, and once is enough.
         if not rows or closing.state is State.AMBIGUOUS:
             return
-        number, at, app, agent, model, key_id, prompt_tokens, completion_tokens = rows[0]
+        number, at, app, agent, model, key_id, prompt_tokens, completion_tokens, summed_before = rows[0]
         cost = closing.cost or 0
         if cost:
             day = {"app": app, "day": at // DAY_MS, "key_id": key_id, "cost": cost}
@@ -234,6 +239,8 @@ class SqlLedger:
             "estimated": cost if closing.source is Source.ESTIMATE else 0,
         }
         statements.add_hour.execute(connection, figures)
+        if summed_before is not None and at // DAY_MS < summed_before:
+            days.add(connection, at // HOUR_MS, figures)
 
 
 def _hold_row(hold: Hold, at: int) -> dict[str, Any]:

@@ -7,9 +7,11 @@ from functools import lru_cache
 from sqlalchemy import (
     BigInteger,
     Connection,
+    Integer,
     String,
     Table,
     bindparam,
+    cast,
     delete,
     func,
     insert,
@@ -43,6 +45,11 @@ _FROM_CLOSING = (
     "closed_at",
 )  # fmt: skip
 
+SUMMED_BEFORE = "summed_before"
+"""The fact that names the day of which, and after which, there are no sums by day."""
+
+_summed_before = select(facts.c.value).where(facts.c.name == literal_column(f"'{SUMMED_BEFORE}'"))
+
 close = Prepared(
     update(attempts)
     .where(attempts.c.id == bindparam("attempt_id"), is_open)
@@ -56,6 +63,7 @@ close = Prepared(
         attempts.c.key_id,
         attempts.c.prompt_tokens,
         attempts.c.completion_tokens,
+        cast(_summed_before.scalar_subquery(), Integer),
     )
 )
 """Closes what is open, and only that; what the closing does not say stays."""
@@ -66,7 +74,8 @@ identify = (
     .values(generation_id=bindparam("new_generation_id"))
 )
 
-doubt_all = update(attempts).where(attempts.c.state == "reserved").values(state="ambiguous")
+doubt_all = update(attempts).where(is_open, attempts.c.state == "reserved").values(state="ambiguous")
+"""`is_open` says nothing new, but finds them by their index."""
 
 _NOTHING = literal_column("0", BigInteger)
 _settled = select(func.coalesce(func.sum(spending.c.cost), _NOTHING)).where(

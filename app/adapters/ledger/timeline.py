@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from app.adapters.ledger import statements
+from app.adapters.ledger import days, statements
 from app.adapters.ledger.schema import attempts, checkpoints, hours, outside, spending
 from app.adapters.ledger.statements import DAY_MS, HOUR_MS
 from app.core.ports import Clock, Events
@@ -47,6 +47,7 @@ class Timeline:
         for table in (attempts, checkpoints, outside):
             connection.execute(update(table).where(table.c.at > now).values(at=now))
         _merge_spending(connection, now // DAY_MS)
+        days.forget(connection, now // DAY_MS)
         _merge_hours(connection, now // HOUR_MS)
 
 

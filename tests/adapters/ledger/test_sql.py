@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
 
 from app.adapters.ledger import NewerLedger, SqlLedger, statements
 from app.core.budget import PERIODS, Budget, begin_of, end_of
@@ -739,6 +740,15 @@ def test_looks_only_at_open_holds(path: Path, ledger: SqlLedger) -> None:
     assert any(
         "spending USING PRIMARY KEY (app=? AND day>?)" in each or "spending USING INDEX" in each for each in told
     )
+
+
+def test_start_looks_only_at_open_attempts(path: Path, ledger: SqlLedger) -> None:
+    """However many attempts are on record, those that a crash has left are found by the index of the open ones."""
+    with closing(sqlite3.connect(path)) as connection:
+        asked = str(statements.doubt_all.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {asked}").fetchall()
+
+    assert ["SCAN attempts USING INDEX open_attempts"] == [row[3] for row in plan]
 
 
 def test_periods_are_those_of_the_budgets() -> None:

@@ -123,10 +123,10 @@ class Oracle:
             outside=0,
         )
 
-    def usage(self, by: str) -> dict[str, tuple[int, ...]]:
+    def usage(self, by: str, since: float = 0, until: float = 1e11) -> dict[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
         for each in self.attempts.values():
-            if not each.is_open:
+            if not each.is_open and since <= each.at / 1000 // HOUR * HOUR < until:
                 day = datetime.fromtimestamp(each.at / 1000, UTC).strftime("%Y-%m-%d")
                 key = day if by == "day" else str(getattr(each, by))
                 row = (int(each.number == 1), 1, each.tokens, each.cost, each.cost if each.is_estimate else 0)
@@ -274,6 +274,12 @@ class LedgerMachine(RuleBasedStateMachine):
         assert len(old) == self.ledger.trim(before)
 
     @rule()
+    def sum_up(self) -> None:
+        """Days that are over are added up, which no figure shows."""
+        self.ledger.sum_up()
+        self.all_told()
+
+    @rule()
     def restart(self) -> None:
         self.ledger.stop()
         self.ledger = opened(self.path, self.clock, Recorder())
@@ -301,6 +307,17 @@ class LedgerMachine(RuleBasedStateMachine):
     def on_record(self) -> dict[str, tuple[object, ...]]:
         return {
             row["id"]: (row["state"], row["cost"] or 0, row["at"], row["prompt_tokens"] or 0) for row in rows(self.path)
+        }
+
+    @rule(by=st.sampled_from(_BY), since=st.integers(-80, 10), hours=st.integers(0, 100))
+    def agrees_on_a_stretch(self, by: str, since: int, hours: int) -> None:
+        """A report of some hours, whole days among them or not, holds what was sent in them."""
+        self.ledger.flush()
+        self.all_told()
+        begin = (self.clock.time // HOUR + since) * HOUR
+        report = self.ledger.usage(by, begin, begin + hours * HOUR)
+        assert self.oracle.usage(by, begin, begin + hours * HOUR) == {
+            row.key: (row.calls, row.attempts, row.prompt_tokens, row.cost, row.estimated) for row in report.rows
         }
 
     @rule(app=apps, period=st.sampled_from(PERIODS))
