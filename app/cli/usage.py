@@ -89,13 +89,15 @@ def _time(wanted: dict[str, str]) -> Span:
 def _from_file(settings: Settings, wanted: dict[str, str], time: Span) -> dict[str, Any]:
     from app.bootstrap.state import ledger_reader, pause_file, usage_reader
     from app.core.ledger import Sums, UsageReport
-    from app.web import usage as web
+    from app.services import statement
 
     ledger, pauses = ledger_reader(settings), pause_file(settings)
     if ledger is None:
-        return web.shape(time, UsageReport(wanted["by"], 0, 0, (), Sums(0, 0, 0, 0)), [], web.who_is_paused(pauses))
+        return statement.shape(
+            time, UsageReport(wanted["by"], 0, 0, (), Sums(0, 0, 0, 0)), [], statement.who_is_paused(pauses)
+        )
     click.echo("(no gateway is running: read from the ledger itself)", err=True)
-    told = web.report(usage_reader(settings, ledger), pauses, wanted, time.until)
+    told = statement.report(usage_reader(settings, ledger), pauses, wanted, time.until)
     # Without a gateway no call is under way: what is held is what a crash has left.
     return {**told, "unsettled": told["held"]}
 

@@ -12,10 +12,11 @@ from app.core.money import dollars
 from app.core.openapi import Told
 from app.core.pauses import EVERYBODY
 from app.core.shapes import dump
+from app.services import statement
 from app.services.reconcile import Reconciled
 from app.web.state import services, visit
 from app.web.told import json_of, tells
-from app.web.usage import PAUSED, who_is_paused
+from app.web.usage import PAUSED
 
 bp = flask.Blueprint("control", __name__)
 
@@ -61,7 +62,7 @@ _OF_APPS = form((_APP,))
 def pause() -> flask.Response:
     """Take no more calls of an app, null for all apps, and end those that run; who is paused, and how many ended."""
     ended = services().relay.pause(_known(_app()))
-    return _told({"paused": who_is_paused(services().pauses), "ended": ended})
+    return _told({"paused": statement.who_is_paused(services().pauses), "ended": ended})
 
 
 @bp.post("/resume")
@@ -69,10 +70,10 @@ def pause() -> flask.Response:
 def resume() -> flask.Response:
     """Take an app's calls again; null lifts every pause. Who is paused still."""
     app = _app()
-    if app not in (who_is_paused(services().pauses) or ()):
+    if app not in (statement.who_is_paused(services().pauses) or ()):
         _known(app)
     services().relay.resume(app)
-    return _told({"paused": who_is_paused(services().pauses)})
+    return _told({"paused": statement.who_is_paused(services().pauses)})
 
 
 @bp.post("/end")

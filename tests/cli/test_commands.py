@@ -8,6 +8,7 @@ import click
 import pytest
 
 from app.cli.main import cli
+from tests.adapters.ledger.ledgers import opened
 from tests.cli.processes import orgate
 
 
@@ -32,17 +33,27 @@ def test_help(path: tuple[str, ...]) -> None:
 
 def test_help_is_light() -> None:
     """--help loads neither web framework nor network library nor settings."""
+    assert set() == loaded("--help") & {"flask", "requests", "urllib3", "jwt", "structlog", "app.settings"}
+
+
+def test_reports_are_light(tmp_path: Path) -> None:
+    """A report that is read from the ledger itself loads no web framework and no network library."""
+    opened(tmp_path / "ledger.db").stop()
+
+    modules = loaded("usage", "--state-dir", str(tmp_path))
+
+    assert "sqlalchemy" in modules
+    assert set() == modules & {"flask", "werkzeug", "requests", "urllib3", "structlog", "waitress"}
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The modules that a process has in the end which ran this command."""
     script = (
         "import sys; from click.testing import CliRunner; from app.cli.main import cli; "
-        "assert CliRunner().invoke(cli, ['--help']).exit_code == 0; "
-        "print(sorted(set(sys.modules) & {'flask', 'requests', 'urllib3', 'jwt', 'structlog', 'app.settings'}))"
+        f"assert CliRunner().invoke(cli, {list(arguments)!r}).exit_code == 0; print(*sys.modules)"
     )
-
-    printed = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
-
-    assert "[]" == printed.strip()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    return set(done.stdout.split())
 
 
 def test_unknown_command() -> None:
