@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-import json
 import logging
+import os
 import sys
 import threading
-from collections.abc import MutableMapping
-from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
-import structlog
-
+from app.adapters.lines import JsonLines, TextLines
 from app.core.calls import CallReport
 from app.core.money import dollars
 from app.core.ports import Events
-from app.core.redact import clean, may_tell, redact
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_SHORT = 1024
-"""A line of so many characters needs no shortening."""
-
-_Line = MutableMapping[str, Any]  # structlog's own type for an event's fields
 
 
 class LogSink:
@@ -91,8 +83,10 @@ class LogSink:
 def configure(*, level: str, namespaces: tuple[str, ...], stream: TextIO | None = None) -> LogSink:
     """Send every log line of this process, ours and the libraries', through the redactor to one stream."""
     stream = stream or sys.stderr
+    coloured = "NO_COLOR" not in os.environ and sys.platform != "win32"
+    formatter = TextLines(colours=coloured) if stream.isatty() else JsonLines()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_coloured() if stream.isatty() else _JsonLines())
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
@@ -117,50 +111,3 @@ def log_crashes(sink: Events) -> None:
 
     sys.excepthook = crashed
     threading.excepthook = thread_crashed
-
-
-class _JsonLines(logging.Formatter):
-    """One JSON object a line; structlog's formatter writes the same, and copies every record several times for it."""
-
-    _encoder = json.JSONEncoder(default=str)
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: _Line = {
-            "event": record.getMessage(),
-            "level": record.levelname.lower(),
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
-        }
-        line.update(_facts_of(record))
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        text = self._encoder.encode(line)
-        if len(text) <= _SHORT and not may_tell(text):
-            return text
-        return self._encoder.encode(_redacted(line))
-
-
-def _coloured() -> logging.Formatter:
-    """For people's eyes."""
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            lambda _, __, line: {**line, **_facts_of(line["_record"])},
-        ],
-        processors=[
-            structlog.processors.format_exc_info,
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            lambda _, __, line: _redacted(line),
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-        ],
-    )
-
-
-def _facts_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What a record tells beside its message."""
-    facts: dict[str, Any] = getattr(record, "facts", {})
-    return facts if record.name == "orgate" else {**facts, "logger": record.name}
-
-
-def _redacted(line: _Line) -> dict[str, object]:
-    return {name: redact(str(value)) if name == "exception" else clean(value) for name, value in line.items()}

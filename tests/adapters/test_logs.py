@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -118,3 +120,74 @@ def test_levels(logging_to: Callable[..., Any], level: str, namespaces: tuple[st
     sink.warn("warn")
 
     assert expected == [line["event"] for line in lines()]
+
+
+class Terminal(io.StringIO):
+    """A text that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(logging_to: Callable[..., Any]) -> Callable[..., str]:
+    """What a terminal shows of some lines."""
+
+    def shown(write: Callable[[LogSink], None]) -> str:
+        stream = Terminal()
+        write(configure(level="info", namespaces=(), stream=stream))
+        return stream.getvalue()
+
+    logging_to()
+    return shown
+
+
+def test_json_line(logging_to: Callable[..., Any]) -> None:
+    """A line has the event, the level, the time in UTC and the facts; a library's line also its name."""
+    sink, lines = logging_to()
+
+    sink.warn("ledger.trouble", why="full", rows=3)
+    logging.getLogger("waitress").warning("slow: %d", 7)
+
+    own, foreign = lines()
+    assert 0 <= time.time() - datetime.fromisoformat(own.pop("timestamp")).timestamp() < 60
+    assert {"event": "ledger.trouble", "level": "warning", "why": "full", "rows": 3} == own
+    assert ("slow: 7", "waitress") == (foreign["event"], foreign["logger"])
+
+
+def test_terminal(terminal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For people a line is text, with colours unless NO_COLOR says otherwise."""
+    assert "\x1b[33mwarning" in terminal(lambda sink: sink.warn("ledger.trouble", why="no room", rows=3))
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = terminal(lambda sink: sink.warn("ledger.trouble", why="no room", rows=3, path="/tmp/ledger.db"))
+
+    assert 'warning  ledger.trouble           why="no room" rows=3 path=/tmp/ledger.db\n' == plain.partition(" ")[2]
+
+
+@pytest.mark.parametrize("text", ["x\ny", "x\r\x1b[31my", "x\u2028y", "x\x9b31my", 'x" y'], ids=ascii)
+def test_terminal_obeys_nobody(terminal: Callable[..., str], text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a value or a foreign message holds, it makes no line of its own and no escape sequence."""
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    shown = terminal(lambda sink: (sink.note("a", name=text), logging.getLogger("somebody").warning("%s", text)))
+
+    assert 2 == len(shown.splitlines())
+    assert shown.replace("\n", "").isprintable()
+    assert 1 <= shown.count(json.dumps(text))
+
+
+def test_terminal_keeps_secrets(terminal: Callable[..., str]) -> None:
+    """A terminal shows no key, and all of a traceback below its line."""
+
+    def broken(sink: LogSink) -> None:
+        try:
+            raise ValueError(f"bad header {KEY}")
+        except ValueError as error:
+            sink.broke("b", error, also=KEY)
+
+    shown = terminal(broken)
+
+    assert KEY not in shown
+    assert "\nTraceback" in shown
+    assert shown.rstrip().endswith("ValueError: bad header [key]")
