@@ -100,8 +100,12 @@ def wait_for_port(program: Program, port: int, within_s: float) -> None:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's, without the owner's keys and settings, and without proxies."""
-    unwanted = ("OPENROUTER_", "ORGATE_", "DEBUG", "LOG_LEVEL")
+    """
+    This process's, without the owner's keys and settings, and without proxies.
+
+    Python keeps its compiled modules, as it does for whoever has installed a candidate.
+    """
+    unwanted = ("OPENROUTER_", "ORGATE_", "DEBUG", "LOG_LEVEL", "PYTHONDONTWRITEBYTECODE")
     return {
         name: value
         for name, value in os.environ.items()
