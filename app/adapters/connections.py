@@ -16,6 +16,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import is_connection_dropped
 
+from app.adapters.spares import is_silent
 from app.adapters.wire import BrokenAnswer, WireAnswer
 from app.core.attempts import Phase
 
@@ -140,11 +141,16 @@ class _PlainConnection(_Followed, HTTPConnection):
 
 
 class _TlsConnection(_Followed, HTTPSConnection):
-    pass
+    @property
+    def is_connected(self) -> bool:
+        """Whether the peer has neither closed it nor sent what nobody asked for."""
+        return super().is_connected or is_silent(self.sock)
 
 
 class _HandsOver:
     """A pool whose connections belong to the attempt that takes them from that moment on."""
+
+    pool: Any  # urllib3's queue of idle connections; None once the pool was left
 
     def exchange(self, asked: Asked, *, connect_s: float, read_s: float) -> WireAnswer:
         """The answer to a request, which gives its connection back; raises what urllib3 and the socket raise."""
@@ -165,13 +171,46 @@ class _HandsOver:
         return answer
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # urllib3's connection
-        connection = super()._get_conn(timeout)  # type: ignore[misc]  # urllib3's class stands behind this one
-        with handover:
-            connection.attempt = getattr(active, "attempt", None)
-            if connection.sock is not None and is_connection_dropped(connection):
-                # The attempt before was cancelled between urllib3's own look and this one.
-                connection.close()
-        return connection
+        while True:
+            connection = super()._get_conn(timeout)  # type: ignore[misc]  # urllib3's class stands behind this one
+            with handover:
+                connection.attempt = getattr(active, "attempt", None)
+                if connection.sock is not None and is_connection_dropped(connection):
+                    # The attempt before was cancelled between urllib3's own look and this one.
+                    connection.close()
+            if connection.sock is not None or not self._has_idle():
+                return connection
+
+    def _has_idle(self) -> bool:
+        """Whether there are others beside a dead one, which urllib3 would open anew."""
+        waiting = self.pool
+        return waiting is not None and bool(waiting.queue) and waiting.queue[-1] is not None
+
+    def _put_conn(self, connection: Any) -> None:  # urllib3's connection, or None for one that is not kept
+        if connection is not None:
+            connection.idle_since = time.monotonic()
+        super()._put_conn(connection)  # type: ignore[misc]
+
+    def open_spare(self, connect_s: float) -> None:
+        """Put one more connection among the idle ones; raises what urllib3 and the socket raise."""
+        pool: Any = self
+        connection = pool._new_conn()
+        try:
+            connection.timeout = connect_s
+            if pool.proxy is not None:
+                pool._prepare_proxy(connection)
+            pool._validate_conn(connection)
+        except BaseException:
+            connection.close()
+            raise
+        waiting = self.pool
+        if waiting is not None:
+            with waiting.mutex:
+                if waiting.queue and waiting.queue[0] is None:
+                    # urllib3 has one of these for every place that is free.
+                    del waiting.queue[0]
+        # A pool that was left meanwhile closes it.
+        pool._put_conn(connection)
 
 
 class _PlainPool(_HandsOver, urllib3.HTTPConnectionPool):
@@ -204,10 +243,14 @@ class FollowedAdapter(HTTPAdapter):
 
     def exchange(self, asked: Asked, *, connect_s: float, read_s: float) -> WireAnswer:
         """The answer to a request, as far as its head; raises what urllib3 and the socket raise."""
+        return self.pool().exchange(asked, connect_s=connect_s, read_s=read_s)
+
+    def pool(self) -> _HandsOver:
+        """The connections to the place."""
         pool = self._pool
         if pool is None:
             pool = self._pool = self._find_pool()
-        return pool.exchange(asked, connect_s=connect_s, read_s=read_s)
+        return pool
 
     def _find_pool(self) -> _HandsOver:
         """requests' way to the place: through a proxy or not, with the certificates that are trusted."""

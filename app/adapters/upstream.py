@@ -24,6 +24,7 @@ from requests.utils import requote_uri
 
 from app.adapters.connections import Asked, FollowedAdapter, active, handover
 from app.adapters.failures import cancelled, mapped
+from app.adapters.spares import MOST, Pool, Spares
 from app.adapters.wire import WireAnswer
 from app.core.attempts import Phase
 from app.core.errors import BadRequest, GatewayError, UpstreamFailed
@@ -63,7 +64,9 @@ class HttpUpstream:
         ca_bundle: str | None = None,
         proxy: str | None = None,
         pool_size: int = 256,
+        keep_ready: bool = False,
     ) -> None:
+        """`keep_ready` has a connection open, if TLS makes that worth it, before a call needs one."""
         self._host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._timeouts = timeouts
         self._gap_s = time.time() - time.monotonic()
@@ -71,18 +74,25 @@ class HttpUpstream:
             base_url,
             verify=ca_bundle or True,
             proxies={"http": proxy, "https": proxy} if proxy else {},
-            pool_size=pool_size,
+            pool_size=pool_size + MOST,
         )
+        is_worth_it = keep_ready and base_url.startswith("https:")
+        self._spares = Spares(self._pool, timeouts.connect) if is_worth_it else None
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str], *, key: str, stream: bool) -> HttpAttempt:
         """An attempt to POST these bytes; nothing is sent before its `send`."""
         clocks = self._timeouts
+        if self._spares is not None:
+            self._spares.used()
         asked = self._asked("POST", path, {**headers, "Content-Type": "application/json"}, key, body)
         return HttpAttempt(self, asked, clocks.headers_stream if stream else clocks.headers_plain)
 
     def get(self, path: str, *, key: str | None) -> tuple[int, bytes]:
         """Status and body of a GET, tried once more when the first try failed at once; raises GatewayError."""
         asked = self._asked("GET", requote_uri(path), {"Accept": "application/json"}, key, b"")
+        if self._spares is not None and key is not None:
+            # Calls will follow. What is asked later, again and again, need not be fast.
+            self._spares.begin()
         began = time.monotonic()
         try:
             answer = HttpAttempt(self, asked, _GET_S).send()
@@ -119,11 +129,23 @@ class HttpUpstream:
         """Leave the idle connections: the way there is another one now, or their peers are gone without a word."""
         self._adapter.close()
 
-    def _send(self, asked: Asked, headers_s: float) -> WireAnswer:
+    def close(self) -> None:
+        """Open no more connections ahead of need."""
+        if self._spares is not None:
+            self._spares.stop()
+
+    def _pool(self) -> Pool:
+        self._leave_if_slept()
+        return self._adapter.pool()
+
+    def _leave_if_slept(self) -> None:
         gap_s = time.time() - time.monotonic()
         if gap_s - self._gap_s > _SLEPT_S:
             self.forget()
         self._gap_s = gap_s
+
+    def _send(self, asked: Asked, headers_s: float) -> WireAnswer:
+        self._leave_if_slept()
         return self._adapter.exchange(asked, connect_s=self._timeouts.connect, read_s=headers_s)
 
 

@@ -61,7 +61,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     reports = sinks.reports(settings, clock)
     events = Fanout([log, metrics, bulletin, *reports])
     vault = openrouter.vault_of(settings, events)
-    upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams)
+    upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams, keep_ready=True)
     ledger, pauses = state.open_ledger(settings, clock, events), state.pause_file(settings)
     tokens, quotas = TokenBook(settings.folders.state), _quotas(app, settings)
     credits, models, lookups = openrouter.figures(app, settings, upstream, vault, clock, events, ledger)
@@ -117,7 +117,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         reconciler=reconciler,
         usage=usage,
         refresher=openrouter.refresher(settings, credits, models, agents, events),
-        at_end=tuple(report.close for report in reports),
+        at_end=(upstream.close, *(report.close for report in reports)),
     )
     return Built(services, _web(settings), metrics.exposition)
 

@@ -22,14 +22,15 @@ from app.services.relay import Patience
 from app.settings import NoKey, Settings, SettingsError
 
 
-def upstream_of(settings: Settings, pool_size: int = 1) -> HttpUpstream:
-    """OpenRouter as a gateway with these settings reaches it."""
+def upstream_of(settings: Settings, pool_size: int = 1, *, keep_ready: bool = False) -> HttpUpstream:
+    """OpenRouter as a gateway with these settings reaches it; `keep_ready` opens connections ahead of need."""
     return HttpUpstream(
         settings.base_url,
         timeouts=_timeouts(settings),
         ca_bundle=settings.ca_bundle,
         proxy=settings.proxy,
         pool_size=pool_size,
+        keep_ready=keep_ready,
     )
 
 
