@@ -8,12 +8,14 @@ import re
 from datetime import UTC, datetime
 
 from app.core.errors import Json
-from app.core.redact import clean, redact
+from app.core.redact import clean, may_tell, redact
 
 _PLAIN = re.compile(r"[\w./:@+-]+")
 _RESET, _BOLD, _DIM = "\x1b[0m", "\x1b[1m", "\x1b[2m"
 _COLOURS = {"debug": "\x1b[36m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 _EVENT_WIDTH = 24
+_SHORT = 1024
+"""A line of so many characters needs no shortening; one look at all of it shows whether it may hold a secret."""
 
 
 class JsonLines(logging.Formatter):
@@ -22,10 +24,21 @@ class JsonLines(logging.Formatter):
     _encoder = json.JSONEncoder(default=str)
 
     def format(self, record: logging.LogRecord) -> str:
+        if not record.exc_info:
+            text = self._encoder.encode(self._fields(record))
+            if len(text) <= _SHORT and not may_tell(text):
+                return text
         return self._encoder.encode(self.told(record))
 
     def told(self, record: logging.LogRecord) -> dict[str, object]:
         """The record's fields, without secrets."""
+        told = {name: clean(value) for name, value in self._fields(record).items()}
+        if record.exc_info:
+            # Whole: `clean` would cut it short.
+            told["exception"] = redact(self.formatException(record.exc_info))
+        return told
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         line = {
             "event": record.getMessage(),
             "level": record.levelname.lower(),
@@ -34,11 +47,7 @@ class JsonLines(logging.Formatter):
         }
         if record.name != "orgate":
             line["logger"] = record.name
-        told = {name: clean(value) for name, value in line.items()}
-        if record.exc_info:
-            # Whole: `clean` would cut it short.
-            told["exception"] = redact(self.formatException(record.exc_info))
-        return told
+        return line
 
 
 class TextLines(JsonLines):
