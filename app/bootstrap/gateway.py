@@ -20,14 +20,14 @@ from app.core.ports import Clock, Events, Ledger, Upstream, Vault
 from app.core.redact import fingerprint
 from app.services.agents import Agents
 from app.services.answercache import AnswerCache
+from app.services.books import Books, Spent
 from app.services.breakers import Breakers
 from app.services.bulletin import Bulletin
 from app.services.bundle import Services
 from app.services.credits import Credits
 from app.services.events import Fanout
 from app.services.health import HealthCheck
-from app.services.holds import Holds, Spent
-from app.services.models import Models
+from app.services.holds import Holds
 from app.services.once import Repeats
 from app.services.pursuit import Pursuit
 from app.services.recall import Recaller
@@ -69,7 +69,8 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         lambda app, model, cost, at: credits.spent(cost, at),
         lambda app, model, cost, at: metrics.settled(app, model, cost),
     )
-    holds, reconciler = _money(settings, ledger, upstream, vault, clock, events, credits, models, spent)
+    books, reconciler = _money(settings, ledger, upstream, vault, clock, events, credits, spent)
+    holds = Holds(books=books, models=models, unknown_hold=settings.unknown_price_hold)
     agents = Agents(files=state.agent_folder(settings), models=models, clock=clock, events=events)
     breakers, stories, slots = Breakers(clock), Stories(), Slots(settings.max_streams)
     usage = Usage(ledger, tokens, clock)
@@ -130,26 +131,16 @@ def _money(
     clock: Clock,
     events: Events,
     credits: Credits,
-    models: Models,
     spent: tuple[Spent, ...],
-) -> tuple[Holds, Reconciler]:
+) -> tuple[Books, Reconciler]:
     """What sets money aside, and what finds out what became of it."""
     settler = Settler(ledger=ledger, upstream=upstream, vault=vault, clock=clock, events=events, spent=spent)
     may_begin = threading.Event()
-    holds = Holds(
-        ledger=ledger,
-        models=models,
-        settler=settler,
-        clock=clock,
-        events=events,
-        unknown_hold=settings.unknown_price_hold,
-        spent=spent,
-        may_begin=may_begin,
-    )
+    books = Books(ledger=ledger, settler=settler, clock=clock, events=events, spent=spent, may_begin=may_begin)
     reconciler = Reconciler(
         ledger=ledger,
         credits=credits,
-        holds=holds,
+        books=books,
         settler=settler,
         clock=clock,
         events=events,
@@ -158,7 +149,7 @@ def _money(
         keep_days=settings.keep_days,
         begun=may_begin,
     )
-    return holds, reconciler
+    return books, reconciler
 
 
 def _quotas(app: flask.Flask, settings: Settings) -> FlaskLimiterQuotas:

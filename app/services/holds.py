@@ -2,56 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-
 from app.core import estimate, verdict
 from app.core.attempts import Phase, Tried
 from app.core.budget import Budget
 from app.core.calls import Call, CallReport
 from app.core.chain import affordable_of
-from app.core.errors import BudgetExceeded, Json, Left
-from app.core.ledger import Closing, Hold, Open, Source, State
+from app.core.errors import BudgetExceeded, Left
+from app.core.ledger import Closing, Hold, Source, State
 from app.core.meter import Reading, Usage
 from app.core.money import NANO, nanos
-from app.core.ports import Clock, Events, Ledger
+from app.core.ports import Books
 from app.services.models import Models
-from app.services.settler import Settler
-
-_BEGIN_S = 2.0
-
-Spent = Callable[[str, str, int, float], None]
-"""Is told of a cost that has become known: app, model, nano-dollars, and when OpenRouter charged it at the latest."""
 
 
 class Holds:
-    """Keeps the ledger for the attempts of all calls."""
+    """Says what is to be set aside for each attempt, and what its end means for that; the books keep it."""
 
-    def __init__(
-        self,
-        *,
-        ledger: Ledger,
-        models: Models,
-        settler: Settler,
-        clock: Clock,
-        events: Events,
-        unknown_hold: int,
-        spent: Sequence[Spent],
-        may_begin: threading.Event,
-    ) -> None:
-        self._ledger = ledger
+    def __init__(self, *, books: Books, models: Models, unknown_hold: int) -> None:
+        self._books = books
         self._models = models
-        self._settler = settler
-        self._clock = clock
-        self._events = events
-        self._told: set[tuple[str, ...]] = set()
         self._unknown_hold = unknown_hold
-        self._spent = tuple(spent)
-        self._may_begin = may_begin
-        self._lock = threading.Lock()
-        self._running = 0
-        # Of what was sent before this start nobody here knows when it ended.
-        self._quiet_since = clock.monotonic() if ledger.began_at() is not None else float("-inf")
 
     def take(self, call: Call, number: int, model: str, key_id: str) -> Hold:
         """
@@ -59,10 +29,6 @@ class Holds:
 
         Raises BudgetExceeded when it does not fit, and Unavailable when it cannot be written down.
         """
-        # OpenRouter's totals from before the first call are what the costs of nameless attempts are read from.
-        if not self._may_begin.wait(_BEGIN_S):
-            # They do not come: nobody waits for them again.
-            self._may_begin.set()
         entry = self._models.entry_of(model)
         body = {**call.body, "model": model}
         guess = estimate.hold_of(entry, body, call.size, unknown=self._unknown_hold, style=call.style)
@@ -81,15 +47,13 @@ class Holds:
             agent=call.agent,
         )
         try:
-            self._ledger.reserve(hold, [Budget(period, limit) for period, limit in call.grant.budgets.items()])
+            self._books.reserve(hold, [Budget(period, limit) for period, limit in call.grant.budgets.items()])
         except BudgetExceeded as error:
             affordable = estimate.affordable_tokens(entry, body, call.size, _left(error), style=call.style)
             self._explain(error, hold, affordable)
             if not (call.wishes.clamp and affordable_of(error)):
-                self._tell_owner(call.app, error.details or {})
+                self._books.refused(call.app, error.details or {})
             raise
-        with self._lock:
-            self._running += 1
         return hold
 
     def _explain(self, error: BudgetExceeded, hold: Hold, affordable: int | None) -> None:
@@ -103,21 +67,9 @@ class Holds:
                 "(ORGATE_UNKNOWN_PRICE_HOLD)."
             )
 
-    def _tell_owner(self, app: str, details: dict[str, Json]) -> None:
-        """The owner hears of a refusal once in each period."""
-        spent, limit = nanos(details.get("spent")) or 0, nanos(details.get("limit")) or 0
-        # One call that is too large, or many at a time, say nothing of what will fit later.
-        event = "budget.exceeded" if spent * 10 >= limit * 9 else "budget.refused"
-        episode = (event, app, *(str(details.get(name)) for name in ("period", "resets_at", "limit")))
-        with self._lock:
-            if episode in self._told:
-                return
-            self._told.add(episode)
-        self._events.warn(event, app=app, **details)
-
     def identified(self, hold: Hold, generation_id: str) -> None:
         """OpenRouter has given the attempt an id."""
-        self._ledger.identify(hold.attempt_id, generation_id)
+        self._books.identify(hold.attempt_id, generation_id)
 
     def failed(self, hold: Hold, tried: Tried, reading: Reading) -> None:
         """The attempt gave no answer: its hold is released if that cost nothing for certain."""
@@ -138,11 +90,6 @@ class Holds:
         """Nobody waits for the attempt any more: the app left, or our own code failed around it."""
         self._over(hold, reading, Left.status, Left.code, None)
 
-    def quiet_s(self) -> float:
-        """For how many seconds no attempt has been under way; 0 while one is."""
-        with self._lock:
-            return 0.0 if self._running else self._clock.monotonic() - self._quiet_since
-
     def _over(
         self,
         hold: Hold,
@@ -156,7 +103,8 @@ class Holds:
     ) -> None:
         cost = _believable(reading.usage, hold)
         state = State.SETTLED if cost is not None else State.RELEASED if unbilled else State.AMBIGUOUS
-        self._ledger.close(
+        self._books.close(
+            hold,
             Closing(
                 attempt_id=hold.attempt_id,
                 state=state,
@@ -170,16 +118,8 @@ class Holds:
                 outcome=outcome,
                 first_content_s=first_content_s,
                 duration_s=seconds,
-            )
+            ),
         )
-        with self._lock:
-            self._running -= 1
-            self._quiet_since = self._clock.monotonic()
-        if state is State.AMBIGUOUS:
-            self._settler.add(_open(hold, reading.generation_id, self._clock.now()))
-        elif cost:
-            for tell in self._spent:
-                tell(hold.app, hold.model, cost, self._clock.now())
 
 
 def _left(error: BudgetExceeded) -> int:
@@ -191,16 +131,3 @@ def _believable(usage: Usage | None, hold: Hold) -> int | None:
     if usage is None or usage.cost is None:
         return None
     return usage.cost if usage.cost <= 3 * hold.amount + NANO else None
-
-
-def _open(hold: Hold, generation_id: str | None, now: float) -> Open:
-    return Open(
-        attempt_id=hold.attempt_id,
-        app=hold.app,
-        model=hold.model,
-        key_id=hold.key_id,
-        generation_id=generation_id,
-        amount=hold.amount,
-        state=State.AMBIGUOUS,
-        at=now,
-    )

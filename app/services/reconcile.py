@@ -14,8 +14,8 @@ from app.core.ledger import Closing, Open, Source, State
 from app.core.money import dollars
 from app.core.ports import Clock, Events, Ledger
 from app.core.reconcile import Totals
+from app.services.books import Books
 from app.services.credits import Credits
-from app.services.holds import Holds
 from app.services.settler import Settler
 
 _HOUR_S = 3600.0
@@ -52,7 +52,7 @@ class Reconciler:
         *,
         ledger: Ledger,
         credits: Credits,
-        holds: Holds,
+        books: Books,
         settler: Settler,
         clock: Clock,
         events: Events,
@@ -64,7 +64,7 @@ class Reconciler:
         """`begun` is set once the totals from before the first call are on record, or cannot be had."""
         self._ledger = ledger
         self._credits = credits
-        self._holds = holds
+        self._books = books
         self._settler = settler
         self._clock = clock
         self._events = events
@@ -115,7 +115,7 @@ class Reconciler:
                 written_off=written_off,
                 open=after,
                 outside=outside,
-                waits_s=None if outside is not None else max(0.0, self._settle_after_s - self._holds.quiet_s()),
+                waits_s=None if outside is not None else max(0.0, self._settle_after_s - self._books.quiet_s()),
             )
 
     def _run(self) -> None:
@@ -168,7 +168,7 @@ class Reconciler:
 
     def _is_quiet(self) -> bool:
         """OpenRouter's totals lag behind (openrouter.md §7): only after a pause do they hold every attempt."""
-        if self._holds.quiet_s() < self._settle_after_s:
+        if self._books.quiet_s() < self._settle_after_s:
             return False
         nameless = {attempt.attempt_id for attempt in self._settler.nameless()}
         return all(attempt.attempt_id in nameless for attempt in self._ledger.open())
@@ -191,7 +191,7 @@ class Reconciler:
         figures, asked_at = self._credits.told(force=True)
         before = self._ledger.checkpoint(key_id)
         totals = self._totals(figures, key_id)
-        if self._holds.quiet_s() - (self._clock.now() - asked_at) < self._settle_after_s:
+        if self._books.quiet_s() - (self._clock.now() - asked_at) < self._settle_after_s:
             return None
         if before is None or reconcile.is_another_account(before, totals):
             self._ledger.reconciled(key_id, totals.at(asked_at), 0, "key")

@@ -18,7 +18,7 @@ from app.core.ledger import Hold, State
 from app.core.meter import Reading, Usage
 from app.core.money import NANO
 from app.core.wishes import Wishes
-from app.services import holds as holds_module
+from app.services import books as books_module
 from tests.adapters.ledger.ledgers import KEY_ID, hampered
 from tests.services.tills import (
     CHEAP,
@@ -148,7 +148,7 @@ def test_ledger_away(till: Till) -> None:
     with hampered(till.ledger, "query_only = 1"), pytest.raises(Unavailable):
         take(till)
 
-    assert till.holds.quiet_s() == float("inf")
+    assert till.books.quiet_s() == float("inf")
     assert [] == till.ledger.open()
 
 
@@ -420,31 +420,31 @@ def test_quiet(till: Till) -> None:
     seen = []
     for end, hold in zip(ends, holds, strict=True):
         till.clock.time += 10
-        seen.append(till.holds.quiet_s())
+        seen.append(till.books.quiet_s())
         end(hold)
     till.clock.time += 7
 
     assert [0.0] * 4 == seen
-    assert 7 == till.holds.quiet_s()
+    assert 7 == till.books.quiet_s()
 
 
 def test_quiet_when_refused(till: Till) -> None:
     """A call that was refused has not been under way."""
     refused(till, budgets={"day": 0})
 
-    assert till.holds.quiet_s() == float("inf")
+    assert till.books.quiet_s() == float("inf")
 
 
 def test_quiet_at_the_start(till: Till) -> None:
     """With an empty ledger it always was quiet; with any other nobody knows since when, so it is from the start on."""
-    empty = till.holds.quiet_s()
+    empty = till.books.quiet_s()
     take(till)
     till.close()
     till.clock.time += 100
     till.open()
     till.clock.time += 3
 
-    assert (float("inf"), 3) == (empty, till.holds.quiet_s())
+    assert (float("inf"), 3) == (empty, till.books.quiet_s())
 
 
 def test_first_attempt_waits(till: Till) -> None:
@@ -471,7 +471,7 @@ def test_first_attempt_waits(till: Till) -> None:
 
 def test_first_attempt_does_not_wait_for_ever(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
     """When OpenRouter's totals do not come the first attempt is sent without them."""
-    monkeypatch.setattr(holds_module, "_BEGIN_S", 0.01)
+    monkeypatch.setattr(books_module, "_BEGIN_S", 0.01)
     till.begun.clear()
     take(till)
 

@@ -91,7 +91,7 @@ class Desk(Till):
         self.reconciler = Reconciler(
             ledger=self.ledger,
             credits=self.credits,  # type: ignore[arg-type]
-            holds=self.holds,
+            books=self.books,
             settler=self.settler,
             clock=self.clock,
             events=self.events,

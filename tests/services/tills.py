@@ -18,6 +18,7 @@ from app.core.grants import SCOPES, Grant
 from app.core.ledger import Open, State
 from app.core.money import NANO
 from app.core.wishes import Wishes
+from app.services.books import Books
 from app.services.holds import Holds
 from app.services.models import Models
 from app.services.settler import Settler
@@ -134,16 +135,15 @@ class Till:
             only=(),
         )
         self.models.kept.get()
-        self.holds = Holds(
+        self.books = Books(
             ledger=self.ledger,
-            models=self.models,
             settler=self.settler,
             clock=self.clock,
             events=self.events,
-            unknown_hold=UNKNOWN_HOLD,
             spent=[self._hear],
             may_begin=self.begun,
         )
+        self.holds = Holds(books=self.books, models=self.models, unknown_hold=UNKNOWN_HOLD)
 
     def close(self) -> None:
         """Stop, as a gateway does."""
