@@ -9,7 +9,6 @@ from typing import Protocol
 from app.core.attempts import Phase
 from app.core.budget import Budget
 from app.core.calls import CallReport
-from app.core.errors import Json
 from app.core.grants import Grant
 from app.core.ledger import Checkpoint, Closing, Hold, LedgerState, Open, Sums, UsageReport
 
@@ -319,26 +318,6 @@ class Ledger(Protocol):
 
     def stop(self) -> None:
         """Write what is left and close it."""
-        ...
-
-
-class Books(Protocol):
-    """Keeps what is set aside for attempts and what became of them, for all calls of the gateway."""
-
-    def reserve(self, hold: Hold, budgets: Sequence[Budget]) -> None:
-        """Commit the hold: now the attempt may be sent; raises BudgetExceeded or Unavailable."""
-        ...
-
-    def identify(self, attempt_id: str, generation_id: str) -> None:
-        """OpenRouter's id of an attempt under way."""
-        ...
-
-    def close(self, hold: Hold, closing: Closing) -> None:
-        """What became of an attempt, whose hold was committed."""
-        ...
-
-    def refused(self, app: str, details: dict[str, Json]) -> None:
-        """A budget refused a call of this app, with these details."""
         ...
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from app.core.attempts import Cause, Tried
@@ -12,6 +12,7 @@ from app.core.breaker import Breaker
 from app.core.chain import affordable_of
 from app.core.errors import GatewayError
 from app.core.ports import Clock
+from app.core.shared import Nobody, Others
 from app.core.verdict import counts_against_model
 
 _PROBE_S = 30.0
@@ -29,10 +30,11 @@ class _Shut:
 
 
 class Breakers:
-    """Knows which models rest; shared by all calls."""
+    """Knows which models rest; shared by all calls of a process."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, others: Others | None = None) -> None:
         self._clock = clock
+        self._others = others or Nobody()
         self._lock = threading.Lock()
         self._models: dict[str, Breaker] = {}
         self._shut: _Shut | None = None
@@ -100,7 +102,13 @@ class Breakers:
             return None
 
     def state(self) -> dict[str, object]:
-        """What rests, for people: the models with open breakers, and why nothing is sent at all."""
+        """What rests in any process, for people: the models with open breakers, and why nothing is sent at all."""
+        states = [*self._others.resting(), self.own_state()]
+        models = {name: told for state in states for name, told in _models(state).items()}
+        return {"models": models, "everything": next((why for state in states if (why := state["everything"])), None)}
+
+    def own_state(self) -> dict[str, object]:
+        """The same of this process alone."""
         now = self._clock.monotonic()
         with self._lock:
             models = {
@@ -109,6 +117,12 @@ class Breakers:
                 if breaker.is_open
             }
             return {"models": models, "everything": self._shut.error.code if self._shut else None}
+
+
+def _models(state: Mapping[str, object]) -> Mapping[str, object]:
+    models = state["models"]
+    assert isinstance(models, dict)
+    return models
 
 
 def _holds_for_all(tried: Tried, remaining: int | None) -> bool:

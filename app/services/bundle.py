@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.core.ports import Clock, Events, Ledger, Pauses, Quotas, Tokens
+from app.core.shared import Places
 from app.services.agents import Agents
 from app.services.breakers import Breakers
 from app.services.bulletin import Bulletin
@@ -17,32 +18,37 @@ from app.services.once import Repeats
 from app.services.reconcile import Reconciler
 from app.services.refresher import Refresher
 from app.services.relay import Relay
-from app.services.slots import Slots
 from app.services.stories import Stories
 from app.services.tokens import TokenOffice
 from app.services.usage import Usage
 
 
-@dataclass(frozen=True)
-class Services:
-    """The gateway's use cases and the ports that the edges need beside them."""
+@dataclass(frozen=True, kw_only=True)
+class Calling:
+    """What calls need, which every process of the gateway answers."""
 
     clock: Clock
     events: Events
-    bulletin: Bulletin
     tokens: Tokens
     quotas: Quotas
+    slots: Places
+    models: Models
+    agents: Agents
+    relay: Relay
+    repeats: Repeats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services(Calling):
+    """The gateway's use cases and the ports that the edges need beside them."""
+
+    bulletin: Bulletin
     office: TokenOffice
-    slots: Slots
     breakers: Breakers
     stories: Stories
     credits: Credits
-    models: Models
-    agents: Agents
     lookups: Lookups
     health: HealthCheck
-    relay: Relay
-    repeats: Repeats
     ledger: Ledger
     pauses: Pauses
     reconciler: Reconciler

@@ -11,7 +11,7 @@ from app.core.errors import BudgetExceeded, Left
 from app.core.ledger import Closing, Hold, Source, State
 from app.core.meter import Reading, Usage
 from app.core.money import NANO, nanos
-from app.core.ports import Books
+from app.core.shared import Books
 from app.services.models import Models
 
 

@@ -15,12 +15,11 @@ from app.core.errors import BudgetExceeded, GatewayError, InsufficientCredits
 from app.core.ledger import Hold
 from app.core.ports import Clock, Events, Upstream, Vault
 from app.core.redact import fingerprint
+from app.core.shared import Account, Gate
 from app.services.answers import Failure, Reader, Success
 from app.services.breakers import Breakers
-from app.services.credits import Credits
 from app.services.holds import Holds
 from app.services.run import Run
-from app.services.turnstile import Turnstile
 
 _BROKE_OFF = {
     "stream_incomplete",
@@ -42,9 +41,9 @@ class Pursuit:
         vault: Vault,
         clock: Clock,
         events: Events,
-        credits: Credits,
+        credits: Account,
         breakers: Breakers,
-        turnstile: Turnstile,
+        turnstile: Gate,
         holds: Holds,
         jitter: Callable[[], float] = random.random,
     ) -> None:

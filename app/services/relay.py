@@ -13,12 +13,12 @@ from app.core.meter import Reading
 from app.core.money import dollars
 from app.core.pauses import EVERYBODY, ended, paused
 from app.core.ports import Clock, Events, Pauses, Peer
+from app.core.shared import Nobody, Others, Storybook
 from app.services.answers import Plain
 from app.services.holds import Holds
 from app.services.lanes import Lane
 from app.services.pursuit import Pursuit
 from app.services.run import Clocks, Run, stopping
-from app.services.stories import Stories
 from app.services.stream import Search, Stream
 from app.services.watch import Watch
 
@@ -79,9 +79,10 @@ class Relay:
         clock: Clock,
         events: Events,
         holds: Holds,
-        stories: Stories,
+        stories: Storybook,
         pauses: Pauses,
         calls: int,
+        others: Others | None = None,
     ) -> None:
         self._pursuit = pursuit
         self._patience = patience
@@ -90,6 +91,7 @@ class Relay:
         self._holds = holds
         self._stories = stories
         self._pauses = pauses
+        self._others = others or Nobody()
         self._watch = Watch(events)
         self._lane = Lane("orgate-pursuit", calls, lambda error: events.broke("relay.broke", error))
         self._running: dict[str, Run] = {}
@@ -155,7 +157,7 @@ class Relay:
             running = [run for run in self._running.values() if app in (run.call.app, EVERYBODY)]
         for run in running:
             run.end(why(run.call.app))
-        return len(running)
+        return len(running) + self._others.end_running(app, paused=why is paused)
 
     def _clocks(self, call: Call) -> Clocks:
         wishes, patience = call.wishes, self._patience

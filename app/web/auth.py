@@ -8,7 +8,7 @@ import flask
 
 from app.core.errors import Forbidden, GatewayError, Unauthenticated
 from app.core.grants import CONTROL, Grant
-from app.web.state import services
+from app.web.state import calling
 
 OPEN = ""
 SCOPE_OF = {
@@ -55,7 +55,7 @@ def known(request: flask.Request) -> Grant | None:
     if not token:
         return None
     try:
-        return services().tokens.verify(token)
+        return calling().tokens.verify(token)
     except GatewayError:
         return None
 
@@ -76,7 +76,7 @@ def identify(request: flask.Request) -> Grant | None:
             "orgate token issue NAME",
             code="key_instead_of_token",
         )
-    return services().tokens.verify(token)
+    return calling().tokens.verify(token)
 
 
 def authorise(endpoint: str | None, grant: Grant | None) -> None:

@@ -10,7 +10,7 @@ import flask
 from app.core import strays, strict_json
 from app.core.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType, WrongHost
 from app.web import auth
-from app.web.state import Visit, services, settings
+from app.web.state import Visit, calling, settings
 
 MAX_BODY = 32 * 2**20
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+?)\.?(?::(\d{1,5}))?")
@@ -30,7 +30,7 @@ def install(app: flask.Flask) -> None:
 def _enter() -> flask.Response | None:
     # The request itself: what stands for it in Flask looks it up again each time.
     request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # a LocalProxy
-    here = flask.g.visit = Visit(f"call_{secrets.token_hex(12)}", services().clock.monotonic())
+    here = flask.g.visit = Visit(f"call_{secrets.token_hex(12)}", calling().clock.monotonic())
     _check_host(request.environ.get("HTTP_HOST"), request.environ["SERVER_PORT"])
     origin_is_ours = _check_origin(request.headers.get("Origin"))
     if not origin_is_ours and request.headers.get("Sec-Fetch-Site") in _FOREIGN_SITES:

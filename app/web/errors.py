@@ -9,7 +9,7 @@ from app.core import strays
 from app.core.errors import BadRequest, GatewayError, MethodNotAllowed, NotFound, TooLarge
 from app.core.shapes import dump
 from app.core.styles import style_of
-from app.web.state import services, visit
+from app.web.state import calling, visit
 
 _NUMERIC_CODES = "/api/v1/"
 """Programs written for OpenRouter's own address read the error's code as the HTTP status."""
@@ -50,5 +50,5 @@ def _foreign(error: exceptions.HTTPException) -> flask.Response:
 
 
 def _unforeseen(error: Exception) -> flask.Response:
-    services().events.broke("web.broke", error, path=flask.request.path)
+    calling().events.broke("web.broke", error, path=flask.request.path)
     return answer(GatewayError("The gateway failed; its log says where. Nothing more is known of the request."))

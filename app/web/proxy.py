@@ -15,14 +15,14 @@ from app.core.grants import Grant
 from app.core.openapi import Told, called
 from app.core.sanitize import Sanitized
 from app.core.shapes import dump
+from app.core.shared import Place
 from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Style
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
-from app.services.slots import Slot
 from app.web import agents, quotas
 from app.web.flow import Flow
 from app.web.peer import peer_of
-from app.web.state import app_of, services, settings, visit
+from app.web.state import app_of, calling, settings, visit
 from app.web.told import json_of, tells
 
 bp = flask.Blueprint("proxy", __name__)
@@ -101,7 +101,7 @@ def count_tokens() -> flask.Response:
 
 def _answered(style: Style) -> flask.Response:
     """The answer, whole or as events, from the first model of the app's chain that gives one."""
-    here, grant, served, given = visit(), app_of(), services(), _given()
+    here, grant, served, given = visit(), app_of(), calling(), _given()
     wish = style.read(here.body)
     checked = _checked(style)
     wanted = _wishes(grant, given)
@@ -175,16 +175,16 @@ def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
 def _relayed(call: Call, given: Mapping[str, str]) -> flask.Response:
     key, memory = (given.get(header.name.lower()) for header in (idempotency.KEY, idempotency.MEMORY))
     once = idempotency.read(key, memory, call.endpoint, call.raw)
-    slot = services().slots.take()
+    slot = calling().slots.take()
     try:
-        delivery = services().repeats.deliver(call, once, peer_of(flask.request.environ))
+        delivery = calling().repeats.deliver(call, once, peer_of(flask.request.environ))
     except BaseException:
         slot.give_back()
         raise
     return _response(delivery, slot)
 
 
-def _response(delivery: Delivery, slot: Slot) -> flask.Response:
+def _response(delivery: Delivery, slot: Place) -> flask.Response:
     headers = list(delivery.headers.items())
     if isinstance(delivery.body, bytes):
         slot.give_back()

@@ -7,7 +7,7 @@ import flask
 from app.core.grants import Grant
 from app.services.turnstile import charge
 from app.web import auth
-from app.web.state import app_of, services
+from app.web.state import app_of, calling
 
 _KIND_OF_SCOPE = {"chat": "chat", "credits": "credits", "models": "models", "usage": "models"}
 
@@ -19,7 +19,7 @@ def counts(scope: str) -> bool:
 
 def take(kind: str) -> None:
     """Count one request of this kind; raises RateLimited when the app has used its quota up."""
-    charge(services().quotas, app_of(), kind)
+    charge(calling().quotas, app_of(), kind)
 
 
 def told(grant: Grant | None, request: flask.Request) -> list[tuple[str, str]]:
@@ -27,7 +27,7 @@ def told(grant: Grant | None, request: flask.Request) -> list[tuple[str, str]]:
     if grant is None:
         return []
     kind = _KIND_OF_SCOPE.get(auth.SCOPE_OF.get(auth.view_of(request.endpoint), ""), "models")
-    allowance = services().quotas.look(grant.app, kind, grant.quotas.get(kind))
+    allowance = calling().quotas.look(grant.app, kind, grant.quotas.get(kind))
     return [
         ("X-RateLimit-Limit", str(allowance.limit)),
         ("X-RateLimit-Remaining", str(allowance.remaining)),

@@ -9,7 +9,7 @@ import flask
 
 from app.core.errors import Json
 from app.core.grants import Grant
-from app.services.bundle import Services
+from app.services.bundle import Calling, Services
 
 _EXTENSION = "orgate"
 
@@ -44,13 +44,19 @@ class Visit:
     """The app's fields that the agent has put aside."""
 
 
-def attach(app: flask.Flask, services: Services, settings: WebSettings) -> None:
+def attach(app: flask.Flask, services: Calling, settings: WebSettings) -> None:
     """Make the services and the settings known to the application's requests."""
     app.extensions[_EXTENSION] = (services, settings)
 
 
+def calling() -> Calling:
+    """What every process has of the application's services: all that calls need."""
+    found: Calling = flask.current_app.extensions[_EXTENSION][0]
+    return found
+
+
 def services() -> Services:
-    """The application's services."""
+    """The application's services, in the process that has them all."""
     found: Services = flask.current_app.extensions[_EXTENSION][0]
     return found
 
