@@ -26,20 +26,20 @@ from app.web import (
 )
 from app.web.state import attach
 
+CREW = "orgate.crew"
+"""Where the application keeps its carriers, None if there are to be none, and what makes a desk for one."""
+
 MOUNTS = ("/api/openrouter", "/v1", "/api/v1")
 """The document's address, that of OpenAI and Anthropic clients, and that of programs written for openrouter.ai."""
 
 
 def create_app(settings: Settings | None = None) -> flask.Flask:
     """The gateway as a WSGI application; raises SettingsError. Nothing runs in the background before it is started."""
-    app = flask.Flask("orgate", static_folder=None)
-    app.url_map.merge_slashes = False
-    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app = bare()
     built = build(app, settings or load())
     attach(app, built.services, built.web)
-    door.install(app)
-    answers.install(app)
-    errors.install(app)
+    app.extensions[CREW] = (built.crew, built.desk)
+    frame(app)
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
         for concern in (proxy, credits, models, model, agents, lookups, calls, usage, control, events, health, openapi):
@@ -49,3 +49,18 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app.register_blueprint(openapi.bp)
     app.register_blueprint(metrics.blueprint(built.exposition))
     return app
+
+
+def bare() -> flask.Flask:
+    """An application without routes."""
+    app = flask.Flask("orgate", static_folder=None)
+    app.url_map.merge_slashes = False
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    return app
+
+
+def frame(app: flask.Flask) -> None:
+    """What is before and after every route."""
+    door.install(app)
+    answers.install(app)
+    errors.install(app)

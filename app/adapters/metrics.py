@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from prometheus_client import (
@@ -12,7 +12,6 @@ from prometheus_client import (
     Counter,
     Histogram,
     Info,
-    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -23,6 +22,7 @@ from prometheus_client.registry import Collector
 from app.adapters import labels
 from app.adapters.gauges import Gauges, Readings
 from app.adapters.labels import Names
+from app.adapters.processes import Processes
 from app.core.calls import CallReport
 from app.core.meter import Usage
 from app.core.money import NANO
@@ -118,11 +118,16 @@ class MetricsSink:
         self._gauges = Gauges(self._models, lambda: self._failures.of("metrics.reading_broke").inc())
         registry.register(self._costs)
         registry.register(self._gauges)
-        ProcessCollector(registry=registry)
+        self._processes = Processes()
+        registry.register(self._processes)
 
     def watch(self, readings: Readings) -> None:
         """From now on read the gauges here."""
         self._gauges.readings = readings
+
+    def watch_processes(self, others: Callable[[], Sequence[int]]) -> None:
+        """From now on tell what this process and those with these ids take of the machine."""
+        self._processes.others = others
 
     def restore(self, rows: Iterable[tuple[str, str, int]]) -> None:
         """Start the cost counter at what the ledger knows, (app, model, nano-dollars): so it never falls."""

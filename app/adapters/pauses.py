@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,9 @@ class PauseFile:
         self._lock_file = folder / "paused.lock"
         self._seen: tuple[int, int, int] | None = None
         self._apps: frozenset[str] = frozenset()
-        self._unkept: frozenset[str] = frozenset()
+        self.changed: Callable[[], None] = lambda: None
+        """Is called whenever the next may have changed."""
+        self.unkept: frozenset[str] = frozenset()
         """Paused here, though it could not be written down."""
 
     def paused(self) -> frozenset[str]:
@@ -29,18 +31,22 @@ class PauseFile:
         if now != self._seen:
             self._apps = self._read()
             self._seen = now
-        return self._apps | self._unkept
+        return self._apps | self.unkept
 
     def pause(self, app: str) -> None:
         """From now on this app may not call; raises Unavailable, though it may not, when that cannot be kept."""
-        with self._changing(self._unkept | {app}):
-            # Stopping them all works also with a record that cannot be read.
-            self._write({EVERYBODY} if app == EVERYBODY and self._is_broken() else self._read() | {app})
+        try:
+            with self._changing(self.unkept | {app}):
+                # Stopping them all works also with a record that cannot be read.
+                self._write({EVERYBODY} if app == EVERYBODY and self._is_broken() else self._read() | {app})
+        finally:
+            self.changed()
 
     def resume(self, app: str) -> None:
         """It may again; EVERYBODY lifts every pause."""
-        unkept = frozenset() if app == EVERYBODY else self._unkept - {app}
-        self._unkept = unkept
+        unkept = frozenset() if app == EVERYBODY else self.unkept - {app}
+        self.unkept = unkept
+        self.changed()
         is_on_record = self._file.exists() if app == EVERYBODY else app in self._read()
         if not is_on_record:
             return
@@ -58,7 +64,7 @@ class PauseFile:
             with locked(self._lock_file, wait=True):
                 yield
         except OSError as error:
-            self._unkept = otherwise
+            self.unkept = otherwise
             raise Unavailable(
                 f"The record of pauses cannot be written ({error.strerror or error}). Who is paused now stays so until "
                 "the gateway ends; make room in the state folder and say it again.",

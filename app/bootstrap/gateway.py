@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import flask
 
@@ -13,11 +14,14 @@ from app.adapters.clock import SystemClock
 from app.adapters.commands import AlertCommand
 from app.adapters.logs import LogSink
 from app.adapters.metrics import MetricsSink
+from app.adapters.pauses import PauseFile
 from app.adapters.quotas import FlaskLimiterQuotas
 from app.adapters.tokens import TokenBook
 from app.bootstrap import openrouter, sinks, state
+from app.bootstrap.calling import relay_of, web_settings
 from app.core.ports import Clock, Events, Ledger, Upstream, Vault
 from app.core.redact import fingerprint
+from app.core.shared import Nobody
 from app.services.agents import Agents
 from app.services.answercache import AnswerCache
 from app.services.books import Books, Spent
@@ -27,12 +31,9 @@ from app.services.bundle import Services
 from app.services.credits import Credits
 from app.services.events import Fanout
 from app.services.health import HealthCheck
-from app.services.holds import Holds
 from app.services.once import Repeats
-from app.services.pursuit import Pursuit
 from app.services.recall import Recaller
 from app.services.reconcile import Reconciler
-from app.services.relay import Relay
 from app.services.settler import Settler
 from app.services.slots import Slots
 from app.services.stories import Stories
@@ -41,6 +42,10 @@ from app.services.turnstile import Turnstile
 from app.services.usage import Usage
 from app.settings import Settings
 from app.web.state import WebSettings
+
+if TYPE_CHECKING:
+    from app.workers.crew import Crew
+    from app.workers.desk import Desk
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,10 @@ class Built:
     web: WebSettings
     exposition: Callable[[], tuple[str, bytes]]
     """The content type and the text of the metrics."""
+    crew: Crew | None
+    """The carriers, if there are to be any (ORGATE_WORKERS)."""
+    desk: Callable[[], Desk]
+    """Where one of them is answered."""
 
 
 def build(app: flask.Flask, settings: Settings) -> Built:
@@ -62,39 +71,40 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     events = Fanout([log, metrics, bulletin, *reports])
     vault = openrouter.vault_of(settings, events)
     upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams, keep_ready=True)
-    ledger, pauses = state.open_ledger(settings, clock, events), state.pause_file(settings)
+    crew = _crew(settings, events)
+    ledger, pauses = state.open_ledger(settings, clock, events), _pauses(settings, crew)
     tokens, quotas = TokenBook(settings.folders.state), _quotas(app, settings)
-    credits, models, lookups = openrouter.figures(app, settings, upstream, vault, clock, events, ledger)
+    credits, models, lookups = openrouter.figures(
+        app, settings, upstream, vault, clock, events, ledger, crew.put if crew else None
+    )
     spent: tuple[Spent, ...] = (
         lambda app, model, cost, at: credits.spent(cost, at),
         lambda app, model, cost, at: metrics.settled(app, model, cost),
     )
     books, reconciler = _money(settings, ledger, upstream, vault, clock, events, credits, spent)
-    holds = Holds(books=books, models=models, unknown_hold=settings.unknown_price_hold)
     agents = Agents(files=state.agent_folder(settings), models=models, clock=clock, events=events)
-    breakers, stories, slots = Breakers(clock), Stories(), Slots(settings.max_streams)
+    breakers, stories = Breakers(clock, crew), Stories()
+    slots = crew.places if crew else Slots(settings.max_streams)
     usage = Usage(ledger, tokens, clock)
     metrics.watch(sinks.readings(slots, credits, breakers, ledger, usage, clock))
     metrics.restore(ledger.costs())
-    pursuit = Pursuit(
+    if crew:
+        metrics.watch_processes(crew.pids)
+    turnstile = Turnstile(quotas, clock)
+    relay = relay_of(
+        settings,
         upstream=upstream,
         vault=vault,
         clock=clock,
         events=events,
         credits=credits,
+        models=models,
         breakers=breakers,
-        turnstile=Turnstile(quotas, clock),
-        holds=holds,
-    )
-    relay = Relay(
-        pursuit=pursuit,
-        patience=openrouter.patience(settings),
-        clock=clock,
-        events=events,
-        holds=holds,
+        gate=turnstile,
+        books=books,
         stories=stories,
         pauses=pauses,
-        calls=settings.max_streams,
+        others=crew or Nobody(),
     )
     services = Services(
         clock=clock,
@@ -120,7 +130,25 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         refresher=openrouter.refresher(settings, credits, models, agents, events),
         at_end=(upstream.close, *(report.close for report in reports)),
     )
-    return Built(services, _web(settings), metrics.exposition)
+
+    def desk() -> Desk:
+        from app.workers.desk import Common, Desk
+
+        return Desk(
+            Common(
+                quotas=quotas,
+                gate=turnstile,
+                account=credits,
+                books=books,
+                storybook=stories,
+                sinks=Fanout([metrics, bulletin]),
+                events=events,
+                catalogue=models.told,
+                application=app,
+            )
+        )
+
+    return Built(services, web_settings(settings), metrics.exposition, crew, desk)
 
 
 def _money(
@@ -152,18 +180,24 @@ def _money(
     return books, reconciler
 
 
+def _crew(settings: Settings, events: Events) -> Crew | None:
+    if settings.workers == 1:
+        return None
+    # One process need not know how there could be more.
+    from app.workers.crew import Crew
+    from app.workers.places import SharedPlaces
+
+    return Crew(SharedPlaces(settings.max_streams, settings.workers), settings.workers - 1, events)
+
+
+def _pauses(settings: Settings, crew: Crew | None) -> PauseFile:
+    pauses = state.pause_file(settings)
+    if crew is not None:
+        crew.unkept = lambda: pauses.unkept
+        pauses.changed = crew.mind
+    return pauses
+
+
 def _quotas(app: flask.Flask, settings: Settings) -> FlaskLimiterQuotas:
     rates = {"chat": settings.rate_chat, "credits": settings.rate_credits, "models": settings.rate_models}
     return FlaskLimiterQuotas(app, rates)
-
-
-def _web(settings: Settings) -> WebSettings:
-    return WebSettings(
-        allowed_hosts=(*settings.allowed_hosts, f"[{settings.host}]" if ":" in settings.host else settings.host),
-        allowed_origins=settings.allowed_origins,
-        site_url=settings.site_url,
-        site_name=settings.site_name,
-        extra_headers=settings.extra_headers or {},
-        sanitize=settings.sanitize,
-        max_message_chars=settings.max_message_chars,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import flask
@@ -12,7 +13,7 @@ from app.adapters.cache import FlaskCachingStore
 from app.adapters.upstream import HttpUpstream, Timeouts
 from app.adapters.vault import FixedVault, WatchedVault
 from app.bootstrap.state import key_store, stored_or_named_key
-from app.core.ports import Clock, Events, Ledger, Vault
+from app.core.ports import Cache, Clock, Events, Ledger, Vault
 from app.services.agents import Agents
 from app.services.credits import Credits
 from app.services.lookups import Lookups
@@ -54,6 +55,23 @@ def vault_of(settings: Settings, events: Events) -> Vault:
     return WatchedVault(named, store, events)
 
 
+class Told:
+    """A cache of which others are told what is put there."""
+
+    def __init__(self, cache: Cache, tell: Callable[[str, bytes], None]) -> None:
+        self._cache = cache
+        self._tell = tell
+
+    def get(self, name: str) -> bytes | None:
+        """What was last put under this name."""
+        return self._cache.get(name)
+
+    def put(self, name: str, value: bytes) -> None:
+        """Keep these bytes until they are replaced."""
+        self._cache.put(name, value)
+        self._tell(name, value)
+
+
 def figures(
     app: flask.Flask,
     settings: Settings,
@@ -62,8 +80,9 @@ def figures(
     clock: Clock,
     events: Events,
     ledger: Ledger,
+    tell: Callable[[str, bytes], None] | None = None,
 ) -> tuple[Credits, Models, Lookups]:
-    """The balance, the catalogue and what is looked up beside them, kept in one cache."""
+    """The balance, the catalogue and what is looked up beside them, in one cache; new catalogues are told to `tell`."""
     cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0})
     credits = Credits(
         upstream=upstream,
@@ -78,7 +97,7 @@ def figures(
     )
     models = Models(
         upstream=upstream,
-        cache=cache,
+        cache=cache if tell is None else Told(cache, tell),
         clock=clock,
         events=events,
         ttl_ms=settings.cache_ttl_models_ms,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from app.adapters.gauges import EVERYTHING, BudgetLeft, Readings
 from app.core.ports import Clock, Ledger
+from app.core.shared import Places
 from app.services.breakers import Breakers
 from app.services.credits import Credits
-from app.services.slots import Slots
 from app.services.usage import Usage
 from app.settings import Settings, SettingsError
 
@@ -34,7 +34,7 @@ def reports(settings: Settings, clock: Clock) -> list[SentrySink]:
 
 
 def readings(
-    slots: Slots, credits: Credits, breakers: Breakers, ledger: Ledger, usage: Usage, clock: Clock
+    slots: Places, credits: Credits, breakers: Breakers, ledger: Ledger, usage: Usage, clock: Clock
 ) -> Readings:
     """Where the gauges are read."""
 

@@ -17,8 +17,12 @@ from app.cli.output import MISUSED, TAKEN, Failure
 from app.core.grants import CONTROL, OWNER
 
 if TYPE_CHECKING:
+    import flask
+
+    from app.server import Server
     from app.services.bundle import Services
     from app.settings import Settings
+    from app.workers.crew import Crew
 
 _RENEW_S = 30 * 86_400
 
@@ -47,7 +51,7 @@ def run(
     gc.disable()
     from app.adapters.logs import configure, log_crashes
     from app.adapters.statefiles import private_folder
-    from app.factory import create_app
+    from app.factory import CREW, create_app
     from app.server import PortTaken, Server, is_loopback
     from app.settings import SettingsError, unknown_names
 
@@ -68,7 +72,9 @@ def run(
             app = create_app(settings)
             services: Services = app.extensions["orgate"][0]
             log_crashes(services.events)
-            server = Server(app, settings.host, settings.port, calls=settings.max_streams)
+            crew: Crew | None = app.extensions[CREW][0]
+            give_way = crew.places.give_way if crew else None
+            server = Server(app, settings.host, settings.port, calls=settings.max_streams, before_accept=give_way)
         except SettingsError as error:
             raise Failure(str(error), MISUSED) from None
         except PortTaken as error:
@@ -79,13 +85,46 @@ def run(
         with _whereabouts(folder, {"base_url": server.base_url, "demo": demo}):
             services.refresher.start()
             services.reconciler.start()
-            sink.note("gateway.ready", base_url=server.base_url, state=str(folder))
-            # Nor is it looked through later, which took every call that met it 60 ms.
-            gc.freeze()
-            gc.enable()
-            server.run(lambda: on_ready(Ready(server.base_url, services)), services.drain)
+            with _crew(app, settings, server) as drain:
+                sink.note("gateway.ready", base_url=server.base_url, state=str(folder))
+                # Nor is it looked through later, which took every call that met it 60 ms.
+                gc.freeze()
+                gc.enable()
+                server.run(lambda: on_ready(Ready(server.base_url, services)), drain)
             services.stop()
             sink.note("gateway.stopped")
+
+
+@contextmanager
+def _crew(app: flask.Flask, settings: Settings, server: Server) -> Iterator[Callable[[float], int]]:
+    """The carriers of the application at work, if it has any; what drains them and the services."""
+    from app.factory import CREW
+
+    services: Services = app.extensions["orgate"][0]
+    crew, desk = app.extensions[CREW]
+    if crew is None:
+        yield services.drain
+        return
+    from app.workers.carrier import Carrier
+    from app.workers.crew import Orders
+
+    def drain(grace_s: float) -> int:
+        crew.drain(grace_s)
+        ended = services.drain(grace_s)
+        crew.wait()
+        return ended
+
+    try:
+        crew.start(
+            Orders(
+                start=lambda number: Carrier("app.cli.carrier", number, crew.places.file, server.sockets),
+                desk=desk,
+                told=settings,
+            )
+        )
+        yield drain
+    finally:
+        crew.kill()
 
 
 def _harden() -> None:

@@ -14,20 +14,24 @@ from app.cli.output import emit
 @options.port
 @click.option("--host", metavar="ADDRESS", help="Where to listen.  [ORGATE_HOST]")
 @click.option("--allow-remote", is_flag=True, help="Let an address be used that other machines can reach.")
+@click.option("--workers", metavar="N", help="Processes that answer, for both cores of two.  [ORGATE_WORKERS]")
 @options.state_dir
 @options.as_json
-def command(port: str | None, host: str | None, allow_remote: bool, state_dir: str | None, as_json: bool) -> None:
+def command(
+    port: str | None, host: str | None, allow_remote: bool, workers: str | None, state_dir: str | None, as_json: bool
+) -> None:
     """Run the gateway until Ctrl-C or SIGTERM; running answers then get 10 s to finish.
 
     \b
     Example:
       orgate key set
       orgate serve --port 6767
+      orgate serve --workers 2
 
     With --json the first line of output is {"base_url": …, "pid": …}, written when requests are answered. Logs go to
     standard error.
     """
-    settings = options.settings(orgate_port=port, orgate_host=host, orgate_state_dir=state_dir)
+    settings = options.settings(orgate_port=port, orgate_host=host, orgate_workers=workers, orgate_state_dir=state_dir)
 
     def ready(gateway: running.Ready) -> None:
         if as_json:

@@ -21,7 +21,7 @@ RESUMED = "resumed"
 _EPISODES = frozenset({"budget.exceeded", "budget.refused", "credits.low", "credits.purchased", "key.low"})
 """These say a thing once by themselves."""
 
-_ALERTS = _EPISODES | {"key.refused", "key.unusable"}
+_ALERTS = _EPISODES | {"key.refused", "key.unusable", "worker.lost"}
 _ALERTS_IF_WARNINGS = ("budget", "ledger", "reconcile")
 _WAIT = "Programs with a budget wait; see orgate usage, then: orgate db accept"
 _OF_LEDGER = {
@@ -122,6 +122,11 @@ def message(event: str, facts: Mapping[str, Json]) -> str:
             return f"Calls of {app} are {event.partition('.')[2]}."
         case "key.refused":
             return f"OpenRouter refuses the {facts.get('which') or 'key'}; it was revoked, or was never one."
+        case "worker.lost":
+            return (
+                f"One of the gateway's processes was ended amid {facts.get('attempts')} attempts; OpenRouter is asked "
+                "what they cost, and another process takes its place."
+            )
         case "ledger.written_off":
             return f"What {facts.get('attempts')} attempts cost was never told; {_money(facts, 'amount')} is assumed."
         case "reconcile.outside":

@@ -23,6 +23,11 @@ class Place(Protocol):
 class Places(Protocol):
     """How many calls may run at once."""
 
+    @property
+    def taken(self) -> int:
+        """How many places calls have at this moment."""
+        ...
+
     def take(self) -> Place:
         """A place; raises Unavailable when all are taken."""
         ...

@@ -99,9 +99,23 @@ def _report(error: Exception) -> None:
 class Server:
     """The gateway's listening sockets and their loop."""
 
-    def __init__(self, application: Any, host: str, port: int, *, calls: int) -> None:  # a WSGI callable
-        self._sockets = listen(host, port)
-        self.port: int = self._sockets[0].getsockname()[1]
+    def __init__(
+        self,
+        application: Any,  # a WSGI callable
+        host: str,
+        port: int,
+        *,
+        calls: int,
+        sockets: list[socket.socket] | None = None,
+        before_accept: Callable[[int], None] | None = None,
+    ) -> None:
+        """
+        `sockets` listen already, for another process too; without them new ones do, on host and port.
+
+        `before_accept` is told how many connections there are before another is taken, in the server's loop.
+        """
+        self.sockets = sockets or listen(host, port)
+        self.port: int = self.sockets[0].getsockname()[1]
         self.base_url = f"http://{_named(host)}:{self.port}"
         self._map: dict[int, Any] = {}
         self._lanes = Lanes(calls)
@@ -110,7 +124,7 @@ class Server:
             attended(application),
             map=self._map,
             _dispatcher=self._lanes,
-            sockets=self._sockets,
+            sockets=self.sockets,
             asyncore_use_poll=True,
             channel_request_lookahead=1,
             channel_timeout=120,
@@ -124,12 +138,15 @@ class Server:
             outbuf_high_watermark=2**20,
             outbuf_overflow=2 * 2**20,
         )
-        self._listeners = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
+        # Their stubs are wrong about much.
+        self._listeners: list[Any] = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
-            new_channel: Any = functools.partial(Channel, self._pump)  # the stubs want a class
-            listener.channel_class = new_channel
+            listener.channel_class = functools.partial(Channel, self._pump)
+            if before_accept is not None:
+                listener.handle_accept = functools.partial(self._accept, listener.handle_accept, before_accept)
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
         self._stop_asked = threading.Event()
+        self._grace_s = DRAIN_S
         self._closing = False
         self._next_reap = 0.0
         self._unfinished: dict[Any, tuple[Any, float]] = {}
@@ -151,17 +168,22 @@ class Server:
         self._pump.close()
         wasyncore.close_all(self._map)
 
-    def stop_on_signals(self) -> None:
-        """From now on a SIGTERM or SIGINT ends `run`, even before it has begun; a second one ends the process."""
-        for name in (signal.SIGTERM, signal.SIGINT):
+    def stop_on_signals(self, *names: signal.Signals) -> None:
+        """From now on each of these ends `run`, even before it has begun; a second one ends the process."""
+        for name in names or (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._on_signal)
+
+    def stop(self, grace_s: float) -> None:
+        """End `run`, from any thread, and give running answers so many seconds."""
+        self._grace_s = grace_s
+        self._stop_asked.set()
 
     def run(self, on_ready: Callable[[], None], drain: Callable[[float], int]) -> None:
         """Serve until a signal comes, then close."""
         self.start()
         on_ready()
         wait_for_signal(self._stop_asked)
-        self.close(drain)
+        self.close(drain, self._grace_s)
 
     def _on_signal(self, *_: object) -> None:
         if self._stop_asked.is_set():
@@ -193,6 +215,10 @@ class Server:
                 channel.will_close = True
         self._unfinished = unfinished
 
+    def _accept(self, accept: Callable[[], None], before: Callable[[int], None]) -> None:
+        before(sum(len(listener.active_channels) for listener in self._listeners))
+        accept()
+
     def _stop_listening(self) -> None:
         for listener in self._listeners:
             self._in_loop(functools.partial(wasyncore.dispatcher.close, listener))
@@ -207,8 +233,7 @@ class Server:
 
     def _in_loop(self, work: Callable[[], None] | None) -> None:
         """Wake the loop and have its thread do this: a socket must not be closed while it is being polled."""
-        trigger: Any = self._listeners[0].trigger  # the stubs take it for its number
-        trigger.pull_trigger(work)
+        self._listeners[0].trigger.pull_trigger(work)
 
 
 def wait_for_signal(ended: threading.Event) -> None:

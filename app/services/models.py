@@ -9,13 +9,14 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from app.core import catalogue, claude
 from app.core.agents.shelf import NO_AGENTS, Shelf
 from app.core.agents.views import entry
 from app.core.catalogue import Model, Query
 from app.core.errors import GatewayError, NotFound, UpstreamFailed
-from app.core.ports import Cache, Clock, Events, Upstream
+from app.core.ports import Cache, Clock, Events
 from app.core.redact import redact
 from app.core.refusals import refusal
 from app.core.shapes import dump
@@ -24,6 +25,14 @@ from app.services.kept import Dated, Kept
 _ALL = "/models"
 _KNOW_S = 3.0
 """So long a call waits for a catalogue that has not come yet."""
+
+
+class Source(Protocol):
+    """The part of the Upstream port that fetches."""
+
+    def get(self, path: str, *, key: str | None) -> tuple[int, bytes]:
+        """Status and body of a GET; raises GatewayError."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,7 @@ class Models:
     def __init__(
         self,
         *,
-        upstream: Upstream,
+        upstream: Source,
         cache: Cache,
         clock: Clock,
         events: Events,
@@ -138,10 +147,18 @@ class Models:
         """Have a catalogue beside the usual one at hand for `entry_of`, as far as OpenRouter gives it at once."""
         if path == _ALL:
             return
-        with self._lock:
-            kept = self._others.setdefault(path, self._kept(f"models:{path}", path))
         with suppress(GatewayError):
-            kept.get(max_wait_s=_KNOW_S)
+            self._kept_of(path).get(max_wait_s=_KNOW_S)
+
+    def told(self, path: str) -> bytes:
+        """A catalogue as OpenRouter sent it, all of it; raises GatewayError when it never did."""
+        return self._kept_of(path).get().body
+
+    def _kept_of(self, path: str) -> Kept:
+        if path == _ALL:
+            return self.kept
+        with self._lock:
+            return self._others.setdefault(path, self._kept(f"models:{path}", path))
 
     def _entry_elsewhere(self, model: str) -> Model | None:
         with self._lock:

@@ -59,6 +59,11 @@ class Run:
         self._silenced: str | None = None
 
     @property
+    def id(self) -> str:
+        """The call's id."""
+        return self.call.id
+
+    @property
     def left_s(self) -> float:
         """What is left of the call's time."""
         return self.deadline - self._clock.monotonic()

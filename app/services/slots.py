@@ -25,12 +25,7 @@ class Slots:
         """A place, to be given back; raises Unavailable when all are taken."""
         with self._lock:
             if self._taken >= self.count:
-                raise Unavailable(
-                    f"All {self.count} places for running calls are taken (ORGATE_MAX_STREAMS). Try again in a moment.",
-                    code="too_many_calls",
-                    retry_after_s=1,
-                    should_retry=True,
-                )
+                raise full(self.count)
             self._taken += 1
         return Slot(self._free)
 
@@ -53,3 +48,13 @@ class Slot:
             if not self._given_back:
                 self._given_back = True
                 self._free()
+
+
+def full(count: int) -> Unavailable:
+    """What is told of a call for which there is no place."""
+    return Unavailable(
+        f"All {count} places for running calls are taken (ORGATE_MAX_STREAMS). Try again in a moment.",
+        code="too_many_calls",
+        retry_after_s=1,
+        should_retry=True,
+    )

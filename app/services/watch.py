@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import threading
+from typing import Protocol
 
 from app.core.ports import Events
-from app.services.run import Run
 
 _PAUSE_S = 0.2
 _IDLE_S = 30.0
+
+
+class Watched(Protocol):
+    """Something under way."""
+
+    @property
+    def id(self) -> str:
+        """What the log calls it."""
+        ...
+
+    def tick(self) -> None:
+        """Look after it: has the app left or stopped reading, is some time up?"""
+        ...
 
 
 class Watch:
@@ -17,10 +30,10 @@ class Watch:
     def __init__(self, events: Events) -> None:
         self._events = events
         self._changed = threading.Condition()
-        self._runs: set[Run] = set()
+        self._runs: set[Watched] = set()
         self._thread: threading.Thread | None = None
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Watched) -> None:
         """Look after this run."""
         with self._changed:
             self._runs.add(run)
@@ -30,7 +43,7 @@ class Watch:
             elif len(self._runs) == 1:
                 self._changed.notify()
 
-    def remove(self, run: Run) -> None:
+    def remove(self, run: Watched) -> None:
         """It is over."""
         with self._changed:
             self._runs.discard(run)
@@ -47,6 +60,6 @@ class Watch:
                 try:
                     run.tick()
                 except Exception as error:
-                    self._events.broke("watch.broke", error, call_id=run.call.id)
+                    self._events.broke("watch.broke", error, call_id=run.id)
             del runs
             pause.wait(_PAUSE_S)

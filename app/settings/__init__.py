@@ -163,6 +163,9 @@ class Settings:
     max_streams: int = _option(
         "ORGATE_MAX_STREAMS", "256", readers.count, "Calls at once; one more gets 503 with `Retry-After`."
     )
+    workers: int = _option(
+        "ORGATE_WORKERS", "1", readers.processes, "Processes that answer; one for each core helps under heavy load."
+    )
     unknown_price_hold: int = _option(
         "ORGATE_UNKNOWN_PRICE_HOLD", "1", readers.amount, "Dollars to set aside for a call whose price is not known."
     )

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -152,6 +153,15 @@ def count(value: str) -> int:
     """A small whole number."""
     if not _is_within(value, 1, 10_000):
         raise ValueError("takes a whole number from 1 to 10000")
+    return int(value)
+
+
+def processes(value: str) -> int:
+    """How many processes."""
+    if not _is_within(value, 1, 64):
+        raise ValueError("takes a whole number from 1 to 64; more than the machine has cores is of no use")
+    if int(value) > 1 and sys.platform == "win32":
+        raise ValueError("takes 1 on Windows, where processes cannot share what they listen at")
     return int(value)
 
 

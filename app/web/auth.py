@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 import flask
+from werkzeug.datastructures import Headers
 
 from app.core.errors import Forbidden, GatewayError, Unauthenticated
 from app.core.grants import CONTROL, Grant
@@ -51,7 +52,7 @@ def view_of(endpoint: str | None) -> str:
 
 def known(request: flask.Request) -> Grant | None:
     """The grant of a good token on an open route; None for anybody else."""
-    token = token_of(request)
+    token = token_of(request.headers)
     if not token:
         return None
     try:
@@ -64,7 +65,7 @@ def identify(request: flask.Request) -> Grant | None:
     """The grant of the token that came; None on open routes, which look at no token. Raises Unauthenticated."""
     if SCOPE_OF.get(view_of(request.endpoint)) == OPEN:
         return None
-    token = token_of(request)
+    token = token_of(request.headers)
     if not token:
         raise Unauthenticated(
             "A token is missing: send the header Authorization: Bearer <token>. Get one with: orgate token issue NAME",
@@ -93,9 +94,9 @@ def authorise(endpoint: str | None, grant: Grant | None) -> None:
         )
 
 
-def token_of(request: flask.Request) -> str:
-    """The token that came with the request, as a bearer or as x-api-key; "" when none did."""
-    kind, _, token = request.headers.get("Authorization", "").strip().partition(" ")
+def token_of(given: Headers) -> str:
+    """The token that came with these headers, as a bearer or as x-api-key; "" when none did."""
+    kind, _, token = given.get("Authorization", "").strip().partition(" ")
     if token and kind.lower() == "bearer":
         return token.strip()
-    return request.headers.get("X-Api-Key", "").strip() if not kind else ""
+    return given.get("X-Api-Key", "").strip() if not kind else ""

@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from app.core.ports import Peer
+
 _STALLED_S = 60.0
 
 
@@ -57,7 +59,10 @@ class UnseenPeer:
         """It cannot be done from here."""
 
 
-def peer_of(environ: dict[str, Any]) -> WaitressPeer | UnseenPeer:
+def peer_of(environ: dict[str, Any]) -> Peer:
     """The peer of the request in this WSGI environment."""
+    given: Peer | None = environ.get("orgate.peer")
+    if given is not None:
+        return given
     told = environ.get("waitress.client_disconnected")
     return WaitressPeer(told.__self__) if told is not None else UnseenPeer()

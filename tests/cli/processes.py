@@ -54,14 +54,15 @@ def full_pipe() -> tuple[int, int]:
 
 
 @contextmanager
-def started(*arguments: str, **environment: str) -> Iterator[Running]:
-    """A command with --json, from the moment its first line is there."""
+def started(*arguments: str, alone: bool = False, **environment: str) -> Iterator[Running]:
+    """A command with --json, from the moment its first line is there; alone, as in a terminal of its own."""
     process = subprocess.Popen(
         [ORGATE, *arguments, "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
+        start_new_session=alone,
     )
     try:
         assert process.stdout is not None

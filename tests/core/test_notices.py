@@ -21,6 +21,8 @@ from app.core.notices import Notice, kind_of, message, told
         ("ledger.broke", "error", "alert"),
         ("ledger.writes_again", "info", None),
         ("reconcile.outside", "warning", "alert"),
+        ("worker.lost", "warning", "alert"),
+        ("worker.ended", "info", None),
         ("credits.status", "info", "credits"),
         ("app.paused", "info", "paused"),
         ("app.resumed", "info", "resumed"),
@@ -79,6 +81,7 @@ def test_kinds(event: str, level: str, kind: str | None) -> None:
         ),
         ("ledger.put_back", {}, "The ledger's file was removed; it was put back, and nothing is lost."),
         ("ledger.recovered", {"attempts": 3}, "The gateway was ended amid 3 attempts"),
+        ("worker.lost", {"attempts": 3}, "One of the gateway's processes was ended amid 3 attempts"),
         (
             "ledger.restored",
             {"why": "the ledger was damaged", "backup": None},

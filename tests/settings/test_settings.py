@@ -169,6 +169,7 @@ CASES = {
         (f"/no/{CANARY}/here", f"{CANARY} 'x", f"sh '{CANARY}", "~nobody-of-that-name/x"),
     ),
     "ORGATE_MAX_STREAMS": Case("max_streams", 256, "1", 1, ("0", "10001", "many")),
+    "ORGATE_WORKERS": Case("workers", 1, "2", 2, ("0", "65", "both", "-1")),
     "ORGATE_UNKNOWN_PRICE_HOLD": Case(
         "unknown_price_hold", 10**9, "0.25", 250_000_000, ("-1", "1,2", "much", "0", "0.0")
     ),

@@ -40,7 +40,7 @@ def test_sdk_and_a_quota_in_the_middle(make_lab: Callable[..., Lab], used: int) 
 @pytest.mark.parametrize("chain", [[], ["sandbox/echo"]], ids=["alone", "chain"])
 def test_app_that_pauses(lab: Lab, chain: list[str]) -> None:
     """An app that reads nothing for longer than a model may be silent still gets the whole answer."""
-    for listener in lab.gateway.server._sockets:
+    for listener in lab.gateway.server.sockets:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     app = lab.app(buffer=4096)
     model = {"events": _EVENTS, "interval_ms": 0}

@@ -32,7 +32,7 @@ _FAULTS = (
 )
 
 
-def _drawn(number: int) -> tuple[list[str], bool, bool, float | None]:
+def drawn(number: int) -> tuple[list[str], bool, bool, float | None]:
     """Models, streamed, delivered whole, and after how many seconds the app leaves if it does."""
     chance = random.Random(number)
     models = [f"sandbox/{chance.choice(_FAULTS)}" if chance.random() < 0.05 else chance.choice(_GOOD)]
@@ -52,7 +52,7 @@ class _Traffic:
         self._lock = threading.Lock()
 
     def make(self, number: int) -> None:
-        models, stream, whole, leaves_s = _drawn(number)
+        models, stream, whole, leaves_s = drawn(number)
         with RawApp(self._gateway, self._tokens[number % len(_APPS)]) as app:
             wishes = ("X-Orgate-Delivery: whole",) if whole else ()
             app.chat(models[0], *wishes, stream=stream, models=models[1:])
