@@ -186,17 +186,15 @@ class Carried:
 
     def move(self) -> bool:
         """Bring the app what has come; whether there may be more. Raises StopIteration after the last part."""
-        parts = []
-        try:
-            for _ in range(_PARTS):
-                part = next(self._flow)
-                if not part:
-                    return False
-                parts.append(part)
-            return True
-        finally:
-            if parts:
-                self._outlet.write(b"".join(parts))
+        for _ in range(_PARTS):
+            part = next(self._flow)
+            if not part:
+                return False
+            self._outlet.write(part)
+            if self._outlet.is_full():
+                # The flow is asked again when it may bring more: until then no model is late.
+                break
+        return True
 
     def end(self, failure: Exception | None) -> None:
         """Let go of both ends."""
