@@ -49,6 +49,15 @@ def run(
     """
     # What is imported and built now stays: to look for garbage in it takes a tenth of the start.
     gc.disable()
+    try:
+        _run(settings, on_ready, allow_remote, demo)
+    finally:
+        gc.enable()
+
+
+def _run(
+    settings: Settings, on_ready: Callable[[Ready], None], allow_remote: bool, demo: Mapping[str, str] | None
+) -> None:
     from app.adapters.logs import configure, log_crashes
     from app.adapters.statefiles import private_folder
     from app.factory import CREW, create_app
