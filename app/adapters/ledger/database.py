@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DatabaseError, DBAPIError, NoResultFound, OperationalError, SQLAlchemyError
 
 from app.adapters.ledger import files, statements
-from app.adapters.ledger.prepared import execute
+from app.adapters.ledger.prepared import driver_of, execute
 from app.adapters.ledger.schema import facts, migrate, version_of
 from app.core.errors import Unavailable
 from app.core.ports import Events
@@ -193,10 +193,8 @@ class Database:
         """All that a connection has, whatever became of its file."""
         draft = place.with_name(f"{place.name}.draft")
         draft.unlink(missing_ok=True)
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
         try:
-            driver.execute("VACUUM INTO ?", (str(draft),))
+            driver_of(connection).execute("VACUUM INTO ?", (str(draft),))
             files.install(draft, place)
         except sqlite3.Error as error:
             raise OSError(None, str(error)) from error
@@ -232,6 +230,7 @@ def _engine(path: Path, *, writes: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        execute(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
+        if not driver_of(connection).in_transaction:
+            execute(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine

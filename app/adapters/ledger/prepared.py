@@ -1,13 +1,14 @@
 """
-The few statements of every call, handed to the driver as they are.
+The few statements of every call and the transactions around them, handed to the driver as they are.
 
-SQLAlchemy words them, once; what it does around each execution would cost more than SQLite's own work.
+SQLAlchemy words the statements, once; what it does around each execution would cost more than SQLite's own work.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -19,14 +20,39 @@ from sqlalchemy.sql.selectable import Select
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 
 
-def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
-    """Have the driver carry this out; raises SQLAlchemy's DBAPIError."""
+def driver_of(connection: Connection) -> sqlite3.Connection:
+    """What SQLAlchemy's connection stands on."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+    """Have the driver carry this out; raises SQLAlchemy's DBAPIError."""
     try:
-        return driver.execute(sql, parameters)
+        return driver_of(connection).execute(sql, parameters)
     except sqlite3.Error as error:
         raise DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=_DIALECT) from error
+
+
+@contextmanager
+def writing(connection: Connection) -> Iterator[None]:
+    """
+    One transaction that writes, committed at the end unless something is raised; raises SQLAlchemy's DBAPIError too.
+
+    SQLAlchemy hears of it only if a statement of its own is carried out within.
+    """
+    execute(connection, "BEGIN IMMEDIATE")
+    try:
+        yield
+        if not connection.in_transaction():
+            execute(connection, "COMMIT")
+            return
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        driver_of(connection).rollback()
+        raise
 
 
 class Prepared:

@@ -20,7 +20,7 @@ from app.adapters.ledger.timeline import Timeline
 from app.adapters.ledger.writer import Work, Writer
 from app.core import budget as budget_rules
 from app.core.budget import Budget
-from app.core.errors import Unavailable
+from app.core.errors import BudgetExceeded, Unavailable
 from app.core.ledger import OPEN, Checkpoint, Closing, Hold, LedgerState, Open, Source, State, Sums, UsageReport
 from app.core.ports import Clock, Events
 
@@ -43,6 +43,7 @@ class SqlLedger:
         self._writer = Writer(self._database, self._renewed, events)
         self._ids: dict[str, str] = {}
         self._ids_lock = threading.Lock()
+        self._held: dict[str, int] = {}
         self._locked: str | None = None
 
     def open_for_use(self) -> int:
@@ -61,8 +62,13 @@ class SqlLedger:
 
     def reserve(self, hold: Hold, budgets: Sequence[Budget]) -> None:
         """Commit the hold unless it does not fit; raises BudgetExceeded or Unavailable."""
-        # What a budget is checked against has to be written; without one nobody need wait for others' closings.
-        self._writer.now(partial(self._reserve, hold, budgets), overtakes=not budgets)
+        work = partial(self._reserve, hold, budgets)
+        try:
+            # Closings that wait can only make room, so what fits before them fits after them.
+            self._writer.now(work, overtakes=True)
+        except BudgetExceeded:
+            self._writer.now(work)
+        self._held[hold.attempt_id] = hold.amount
 
     def identify(self, attempt_id: str, generation_id: str) -> None:
         """OpenRouter's id of an attempt under way, for the case of a crash; short ones never need it."""
@@ -75,7 +81,9 @@ class SqlLedger:
         with self._ids_lock:
             identified = self._ids.pop(closing.attempt_id, None)
         closing = closing if closing.generation_id else replace(closing, generation_id=identified)
-        self._writer.soon(partial(self._close, closing))
+        held = self._held.pop(closing.attempt_id, None)
+        is_dearer = held is None or (closing.cost or 0) > held
+        self._writer.soon(partial(self._close, closing), comes_first=is_dearer)
 
     def flush(self) -> None:
         """Return when everything so far is written down; raises Unavailable."""

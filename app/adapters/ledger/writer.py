@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, SQLAlchemyError
 
 from app.adapters.ledger.database import Database, is_breakage
+from app.adapters.ledger.prepared import writing
 from app.adapters.ledger.schema import NewerLedger
 from app.core.errors import GatewayError, Unavailable
 from app.core.ports import Events
@@ -34,7 +35,7 @@ class Job:
         self.patient = patient
         """It is kept and tried again for as long as the database cannot be written."""
         self.overtakes = overtakes
-        """It need not come after the patient ones."""
+        """It need not come after the patient ones, but for those that come first."""
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
@@ -57,6 +58,7 @@ class Writer:
         self._turn = threading.Lock()
         self._jobs: deque[Job] = deque()
         self._urgent: deque[Job] = deque()
+        self._first: set[Job] = set()
         self._later: tuple[float, Callable[[], Work | None]] | None = None
         self._wanted = threading.Event()
         self._stopped = threading.Event()
@@ -81,7 +83,7 @@ class Writer:
         """
         Have it committed before this returns; raises what the work raised, or Unavailable.
 
-        It comes after all that was to be written soon, unless it overtakes.
+        It comes after all that was to be written soon; if it overtakes, only after what of that comes first.
         """
         job, asked_at = Job(work, patient=False, overtakes=overtakes), time.monotonic()
         self._urgent.append(job)
@@ -104,9 +106,16 @@ class Writer:
             with self._turn:
                 self._carry_out()
 
-    def soon(self, work: Work) -> None:
-        """Have it committed soon, after what came before; it is tried until it can be."""
-        self._jobs.append(Job(work, patient=True))
+    def soon(self, work: Work, *, comes_first: bool = False) -> None:
+        """
+        Have it committed soon, after what came before; it is tried until it can be.
+
+        What comes first is overtaken by nothing.
+        """
+        job = Job(work, patient=True)
+        if comes_first:
+            self._first.add(job)
+        self._jobs.append(job)
         if self._stopped.is_set():
             self._finish()
         else:
@@ -178,7 +187,7 @@ class Writer:
     def _carry_out(self, *, patient: bool = True) -> None:
         """Take the jobs that wait and write them, together if that works and else one by one."""
         urgent = _taken(self._urgent)
-        patient = patient or not all(job.overtakes for job in urgent)
+        patient = patient or bool(self._first) or not all(job.overtakes for job in urgent)
         jobs = [*(_taken(self._jobs) if patient else ()), *urgent]
         try:
             self._write(self._ready(), jobs)
@@ -209,10 +218,11 @@ class Writer:
             if _is_lasting(error):
                 raise
             self._events.broke("ledger.broke", error)
-            job.error, job.done = _unavailable(_why(error)), True
+            job.error = _unavailable(_why(error))
+            self._is_done(job)
 
     def _transaction(self, connection: Connection, jobs: list[Job]) -> None:
-        with connection.begin():
+        with writing(connection):
             for job in jobs:
                 job.error = None
                 try:
@@ -220,7 +230,11 @@ class Writer:
                 except GatewayError as error:
                     job.error = error
         for job in jobs:
-            job.done = True
+            self._is_done(job)
+
+    def _is_done(self, job: Job) -> None:
+        job.done = True
+        self._first.discard(job)
 
     def _in_trouble(self, error: Exception) -> None:
         """Nothing can be written at present: look at the files anew before the next try."""

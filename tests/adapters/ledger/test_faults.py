@@ -15,7 +15,7 @@ import pytest
 
 from app.adapters.ledger import SqlLedger, database, files
 from app.core.budget import Budget
-from app.core.errors import Unavailable
+from app.core.errors import BudgetExceeded, Unavailable
 from app.core.ledger import Sums
 from tests.adapters.ledger.ledgers import (
     DAY,
@@ -126,6 +126,17 @@ def test_full_at_close(used: SqlLedger, path: Path, impatient: None) -> None:
         (row["state"], row["cost"], row["provider"], row["served_model"]) for row in late
     }
     assert [f"gen-{number}" for number in range(200)] == [row["generation_id"] for row in late]
+
+
+def test_dear_answer_on_a_full_disk(used: SqlLedger) -> None:
+    """What cost more than its hold and was closed while nothing could be written counts for the first hold after."""
+    used.reserve(hold("dear:1"), BUDGET)
+    with hampered(used, FULL):
+        fills_up(used)
+        used.close(settled("dear:1", 1_000_000))
+
+    with pytest.raises(BudgetExceeded):
+        used.reserve(hold("more:1", 1), BUDGET)
 
 
 @pytest.fixture

@@ -509,6 +509,49 @@ def test_no_overshoot_while_settling(ledger: SqlLedger) -> None:
     assert (spent, 0) == ledger.taken("editor", 0)
 
 
+def test_no_overshoot_by_dear_answers(ledger: SqlLedger) -> None:
+    """An attempt that cost more than was held for it counts in full from the moment at which it is closed."""
+    budget = [Budget("total", 1_000)]
+    ledger.reserve(hold("cheap:1", 100), budget)
+    ledger.reserve(hold("dear:1", 100), budget)
+    ledger.close(settled("cheap:1", 50))
+    ledger.close(settled("dear:1", 900))
+
+    with pytest.raises(BudgetExceeded) as refused:
+        ledger.reserve(hold("more:1", 51), budget)
+
+    assert "0.00000005" == dollars(refused.value)[4]
+    ledger.reserve(hold("less:1", 50), budget)
+    assert (950, 50) == ledger.taken("editor", 0)
+
+
+def test_no_overshoot_when_answers_are_dear(ledger: SqlLedger) -> None:
+    """Whose attempts cost more than was held gets no more of them once those closed have reached the limit."""
+    limit, closed, lock = 10_000, 0, threading.Lock()
+
+    def spend(thread: int) -> list[int]:
+        nonlocal closed
+        found = []
+        for number in range(40):
+            name = f"{thread}.{number}:1"
+            before = closed
+            try:
+                ledger.reserve(hold(name, 10), [Budget("total", limit)])
+            except BudgetExceeded:
+                continue
+            found.append(before)
+            ledger.close(settled(name, 90))
+            with lock:
+                closed += 90
+        return found
+
+    with ThreadPoolExecutor(16) as pool:
+        granted = [before for found in pool.map(spend, range(16)) for before in found]
+
+    assert max(granted) <= limit - 10
+    assert (90 * len(granted), 0) == ledger.taken("editor", 0)
+
+
 # Threads, and jobs that cannot be done
 
 
