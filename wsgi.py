@@ -21,7 +21,7 @@ _until_the_end = ExitStack()
 atexit.register(_until_the_end.close)
 _until_the_end.enter_context(alone(private_folder(_settings.folders.state)))
 application = create_app(_settings)
-_services = application.extensions["orgate"][0]
+_services = application.extensions["orgate"].services
 _until_the_end.callback(_services.stop)
 _services.refresher.start()
 _services.reconciler.start()

@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.web import proxy
 from app.web.carried import Carried
 from app.web.peer import peer_of
-from app.web.state import attach
+from app.web.state import Web
 from app.workers.lines import Lines
 from app.workers.passing import Passing
 from app.workers.places import SharedPlaces
@@ -31,8 +31,7 @@ def create_carrier(settings: Settings, lines: Lines, places: SharedPlaces) -> Ca
     """A carrier's application, with what the keeper's orders are carried out on; raises SettingsError."""
     app = bare()
     built = build(settings, lines, places)
-    attach(app, built.calling, built.web)
-    frame(app)
+    frame(app, Web(built.calling, built.web))
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
         api.register_blueprint(proxy.bp)

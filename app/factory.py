@@ -24,7 +24,8 @@ from app.web import (
     proxy,
     usage,
 )
-from app.web.state import attach
+from app.web.lane import CallLane
+from app.web.state import Web, attach
 
 CREW = "orgate.crew"
 """Where the application keeps its carriers, None if there are to be none, and what makes a desk for one."""
@@ -37,9 +38,8 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     """The gateway as a WSGI application; raises SettingsError. Nothing runs in the background before it is started."""
     app = bare()
     built = build(app, settings or load())
-    attach(app, built.services, built.web)
     app.extensions[CREW] = (built.crew, built.desk)
-    frame(app)
+    frame(app, Web(built.services, built.web))
     for mount in MOUNTS:
         api = flask.Blueprint(mount.strip("/").replace("/", "-"), __name__, url_prefix=mount)
         for concern in (proxy, credits, models, model, agents, lookups, calls, usage, control, events, health, openapi):
@@ -59,8 +59,10 @@ def bare() -> flask.Flask:
     return app
 
 
-def frame(app: flask.Flask) -> None:
-    """What is before and after every route."""
+def frame(app: flask.Flask, web: Web) -> None:
+    """What is before and after every route, and the lane of calls beside them."""
+    attach(app, web)
+    app.wsgi_app = CallLane(app.wsgi_app, web, MOUNTS)  # type: ignore[method-assign]  # Flask's own way to wrap it
     door.install(app)
     answers.install(app)
     errors.install(app)

@@ -92,7 +92,7 @@ def running_gateway(sandbox: Sandbox, folder: Path, **arguments: str) -> Iterato
     }
     settings = load(given, environment={}, working_folder=folder)
     app = create_app(settings)
-    services: Services = app.extensions["orgate"][0]
+    services: Services = app.extensions["orgate"].services
     server = Server(app, settings.host, settings.port, calls=settings.max_streams)
     server.start()
     try:

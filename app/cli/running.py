@@ -79,7 +79,7 @@ def _run(
     with alone(folder):
         try:
             app = create_app(settings)
-            services: Services = app.extensions["orgate"][0]
+            services: Services = app.extensions["orgate"].services
             log_crashes(services.events)
             crew: Crew | None = app.extensions[CREW][0]
             give_way = crew.places.give_way if crew else None
@@ -109,7 +109,7 @@ def _crew(app: flask.Flask, settings: Settings, server: Server) -> Iterator[Call
     """The carriers of the application at work, if it has any; what drains them and the services."""
     from app.factory import CREW
 
-    services: Services = app.extensions["orgate"][0]
+    services: Services = app.extensions["orgate"].services
     crew, desk = app.extensions[CREW]
     if crew is None:
         yield services.drain

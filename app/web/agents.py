@@ -10,7 +10,7 @@ from app.core.errors import Json
 from app.core.openapi import Told
 from app.core.shapes import dump
 from app.web import quotas
-from app.web.state import calling, services, visit
+from app.web.state import Visit, services
 from app.web.told import json_of, tells
 
 bp = flask.Blueprint("agents", __name__)
@@ -26,8 +26,8 @@ def agents() -> flask.Response:
     return flask.Response(dump({"data": listed}), content_type="application/json")
 
 
-def preset_of(endpoint: str, body: dict[str, Json], model: str, fallbacks: tuple[str, ...]) -> Preset:
+def preset_of(here: Visit, endpoint: str, body: dict[str, Json], model: str, fallbacks: tuple[str, ...]) -> Preset:
     """The request with the agent that it calls, if it calls one (Agents.preset); the answer will name the agent."""
-    preset = calling().agents.preset(endpoint, body, model, fallbacks)
-    visit().agent, visit().overruled = preset.agent, preset.overruled
+    preset = here.services.agents.preset(endpoint, body, model, fallbacks)
+    here.agent, here.overruled = preset.agent, preset.overruled
     return preset

@@ -1,11 +1,25 @@
-"""What every answer carries, whatever it says."""
+"""What is said to an app, and what every answer carries besides."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
 import flask
 
-from app.web import door, quotas
-from app.web.state import visit
+from app.web import auth, door, quotas
+from app.web.flow import Flow
+from app.web.state import Visit, visit
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer before it is Flask's or WSGI's."""
+
+    body: bytes | Flow
+    content_type: str = "application/json"
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    status: int = 200
 
 
 def install(app: flask.Flask) -> None:
@@ -13,16 +27,34 @@ def install(app: flask.Flask) -> None:
     app.after_request(_finish)
 
 
-def _finish(response: flask.Response) -> flask.Response:
-    here, headers = visit(), response.headers
-    told = [("x-request-id", here.id), ("X-Content-Type-Options", "nosniff"), *quotas.told(here.grant, flask.request)]
+def in_flask(answer: Answer) -> flask.Response:
+    """The answer as a view gives it."""
+    return flask.Response(
+        answer.body,
+        answer.status,
+        headers=answer.headers,
+        content_type=answer.content_type,
+        direct_passthrough=isinstance(answer.body, Flow),
+    )
+
+
+def told(here: Visit, scope: str | None, names: Collection[str]) -> list[tuple[str, str]]:
+    """The headers that belong to every answer; `names` are those that this one has already, in small letters."""
+    found = [("x-request-id", here.id), ("X-Content-Type-Options", "nosniff"), *quotas.told(here, scope)]
     # An answer that is given again tells the call that it was made for.
-    usual = (("x-orgate-call-id", here.id), ("Cache-Control", "no-store"))
-    told += [(name, value) for name, value in usual if name not in headers]
+    if "x-orgate-call-id" not in names:
+        found.append(("x-orgate-call-id", here.id))
+    if "cache-control" not in names:
+        found.append(("Cache-Control", "no-store"))
     if here.agent is not None:
-        told.append(("x-orgate-agent", here.agent))
+        found.append(("x-orgate-agent", here.agent))
     if here.overruled:
-        told.append(("x-orgate-agent-overruled", ", ".join(here.overruled)))
-    headers.extend(told)
-    door.allow_origin(response)
+        found.append(("x-orgate-agent-overruled", ", ".join(here.overruled)))
+    found += door.told_to_page(here, (*names, *(name.lower() for name, _ in found)))
+    return found
+
+
+def _finish(response: flask.Response) -> flask.Response:
+    names = {name.lower() for name, _ in response.headers}
+    response.headers.extend(told(visit(), auth.scope_of(flask.request.endpoint), names))
     return response

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-
-import flask
-from werkzeug.datastructures import Headers
+from collections.abc import Mapping
+from typing import Any
 
 from app.core.errors import Forbidden, GatewayError, Unauthenticated
 from app.core.grants import CONTROL, Grant
-from app.web.state import calling
+from app.web.state import Visit
 
 OPEN = ""
 SCOPE_OF = {
@@ -50,22 +49,25 @@ def view_of(endpoint: str | None) -> str:
     return ".".join((endpoint or "").split(".")[-2:])
 
 
-def known(request: flask.Request) -> Grant | None:
+def scope_of(endpoint: str | None) -> str | None:
+    """The scope that a route needs; None for one that lets nobody in."""
+    return SCOPE_OF.get(view_of(endpoint))
+
+
+def known(here: Visit) -> Grant | None:
     """The grant of a good token on an open route; None for anybody else."""
-    token = token_of(request.headers)
+    token = token_of(here.environ)
     if not token:
         return None
     try:
-        return calling().tokens.verify(token)
+        return here.services.tokens.verify(token)
     except GatewayError:
         return None
 
 
-def identify(request: flask.Request) -> Grant | None:
-    """The grant of the token that came; None on open routes, which look at no token. Raises Unauthenticated."""
-    if SCOPE_OF.get(view_of(request.endpoint)) == OPEN:
-        return None
-    token = token_of(request.headers)
+def identify(here: Visit) -> Grant:
+    """The grant of the token that came; raises Unauthenticated."""
+    token = token_of(here.environ)
     if not token:
         raise Unauthenticated(
             "A token is missing: send the header Authorization: Bearer <token>. Get one with: orgate token issue NAME",
@@ -77,12 +79,11 @@ def identify(request: flask.Request) -> Grant | None:
             "orgate token issue NAME",
             code="key_instead_of_token",
         )
-    return calling().tokens.verify(token)
+    return here.services.tokens.verify(token)
 
 
-def authorise(endpoint: str | None, grant: Grant | None) -> None:
-    """Let the grant through to this endpoint or raise Forbidden; what is not in the table lets nobody in."""
-    scope = SCOPE_OF.get(view_of(endpoint))
+def authorise(scope: str | None, grant: Grant | None) -> None:
+    """Let the grant through to what needs this scope or raise Forbidden; what needs None lets nobody in."""
     if scope == OPEN:
         return
     if scope is None or grant is None or scope not in grant.scopes:
@@ -94,9 +95,9 @@ def authorise(endpoint: str | None, grant: Grant | None) -> None:
         )
 
 
-def token_of(given: Headers) -> str:
-    """The token that came with these headers, as a bearer or as x-api-key; "" when none did."""
-    kind, _, token = given.get("Authorization", "").strip().partition(" ")
+def token_of(environ: Mapping[str, Any]) -> str:
+    """The token that came with a request of WSGI's, as a bearer or as x-api-key; "" when none did."""
+    kind, _, token = environ.get("HTTP_AUTHORIZATION", "").strip().partition(" ")
     if token and kind.lower() == "bearer":
-        return token.strip()
-    return given.get("X-Api-Key", "").strip() if not kind else ""
+        return str(token).strip()
+    return environ.get("HTTP_X_API_KEY", "").strip() if not kind else ""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from werkzeug.datastructures import EnvironHeaders
-
 from app.core import idempotency, wishes
 from app.core.errors import GatewayError
 from app.core.ports import Tokens
@@ -40,7 +38,7 @@ class Carried:
         if not _HEADERS.isdisjoint(environ):
             return False
         try:
-            grant = self._tokens.verify(token_of(EnvironHeaders(environ)))
+            grant = self._tokens.verify(token_of(environ))
         except GatewayError:
             # Whoever answers it refuses it.
             return True

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import secrets
+from collections.abc import Iterable
 
 import flask
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 from app.core import strays, strict_json
 from app.core.errors import BadRequest, Forbidden, TooLarge, UnsupportedMediaType, WrongHost
 from app.web import auth
-from app.web.state import Visit, calling, settings
+from app.web.state import Visit, web_of
 
 MAX_BODY = 32 * 2**20
 _HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9._-]+?)\.?(?::(\d{1,5}))?")
@@ -28,33 +30,61 @@ def install(app: flask.Flask) -> None:
 
 
 def _enter() -> flask.Response | None:
-    # The request itself: what stands for it in Flask looks it up again each time.
-    request: flask.Request = flask.request._get_current_object()  # type: ignore[attr-defined]  # a LocalProxy
-    here = flask.g.visit = Visit(f"call_{secrets.token_hex(12)}", calling().clock.monotonic())
-    _check_host(request.environ.get("HTTP_HOST"), request.environ["SERVER_PORT"])
-    origin_is_ours = _check_origin(request.headers.get("Origin"))
-    if not origin_is_ours and request.headers.get("Sec-Fetch-Site") in _FOREIGN_SITES:
-        raise Forbidden("Web pages of other sites may not call this gateway.", code="foreign_origin")
+    request = flask.request
+    here = flask.g.visit = Visit(request.environ, web_of(flask.current_app))
+    origin_is_ours = check_sender(here)
     if request.method == "OPTIONS" and origin_is_ours:
         return flask.Response(status=204)
     if request.routing_exception is not None and strays.foreign(request.path):
         # Who probes for another product has no token, and 401 would tell them that they had found it.
         raise request.routing_exception
-    here.grant = auth.identify(request)
+    scope = auth.scope_of(request.endpoint)
+    if scope != auth.OPEN:
+        here.grant = auth.identify(here)
     if request.routing_exception is not None:
         raise request.routing_exception
-    auth.authorise(request.endpoint, here.grant)
+    auth.authorise(scope, here.grant)
     if request.method == "POST":
-        _read_body(request, here)
+        read_body(here)
     return None
 
 
-def _check_host(host: str | None, port: str) -> None:
+def check_sender(here: Visit) -> bool:
+    """Whether a page asks that was let in by name; raises WrongHost, and Forbidden for any other page."""
+    _check_host(here)
+    origin_is_ours = _check_origin(here)
+    if not origin_is_ours and here.environ.get("HTTP_SEC_FETCH_SITE") in _FOREIGN_SITES:
+        raise Forbidden("Web pages of other sites may not call this gateway.", code="foreign_origin")
+    return origin_is_ours
+
+
+def read_body(here: Visit) -> None:
+    """Take a POST's body in; raises UnsupportedMediaType, TooLarge and BadRequest."""
+    environ = here.environ
+    kind, _, parameters = environ.get("CONTENT_TYPE", "").lower().partition(";")
+    if kind.strip() != "application/json" or environ.get("HTTP_CONTENT_ENCODING", "identity") != "identity":
+        raise UnsupportedMediaType("POST takes JSON: send Content-Type: application/json, not compressed.")
+    if "charset" in parameters and "utf-8" not in parameters:
+        raise UnsupportedMediaType("JSON is UTF-8; leave the charset out of the Content-Type.")
+    if (get_content_length(environ) or 0) > MAX_BODY:
+        raise TooLarge(f"The body is larger than {MAX_BODY // 2**20} MiB.")
+    try:
+        raw = get_input_stream(environ).read()
+    except ClientDisconnected:
+        raise BadRequest("The body ended before its announced length.", code="invalid_json") from None
+    if len(raw) > MAX_BODY:
+        raise TooLarge(f"The body is larger than {MAX_BODY // 2**20} MiB.")
+    if not raw:
+        raise BadRequest("The body is empty; send a JSON object.", code="invalid_json")
+    here.raw, here.body = raw, strict_json.loads(raw)
+
+
+def _check_host(here: Visit) -> None:
     """The Host must be a name of ours with our port: whoever rebinds a name of theirs to loopback stays outside."""
-    match = _HOST.fullmatch((host or "").lower())
+    match = _HOST.fullmatch(here.environ.get("HTTP_HOST", "").lower())
     name, named_port = match.groups() if match else ("", None)
-    allowed = settings().allowed_hosts
-    ours = (name in _LOOPBACK or name in allowed) and (named_port or "80") == port
+    allowed = here.settings.allowed_hosts
+    ours = (name in _LOOPBACK or name in allowed) and (named_port or "80") == here.environ["SERVER_PORT"]
     if not ours and f"{name}:{named_port}" not in allowed:
         raise WrongHost(
             "The Host header is not a name of this gateway. Call it by the address that `orgate serve` prints, "
@@ -62,11 +92,12 @@ def _check_host(host: str | None, port: str) -> None:
         )
 
 
-def _check_origin(origin: str | None) -> bool:
+def _check_origin(here: Visit) -> bool:
     """Whether the request comes from a page that was let in by name; raises Forbidden for any other page."""
+    origin = here.environ.get("HTTP_ORIGIN")
     if origin is None:
         return False
-    if origin in settings().allowed_origins or origin == f"http://{flask.request.environ['HTTP_HOST'].lower()}":
+    if origin in here.settings.allowed_origins or origin == f"http://{here.environ['HTTP_HOST'].lower()}":
         return True
     raise Forbidden(
         "Web pages may not call this gateway. A desktop app's origin can be let in with ORGATE_ALLOWED_ORIGINS.",
@@ -74,35 +105,21 @@ def _check_origin(origin: str | None) -> bool:
     )
 
 
-def allow_origin(response: flask.Response) -> None:
-    """Let a page that was let in by name read the answer; nobody else gets a CORS header."""
-    origin = flask.request.headers.get("Origin")
-    if origin is not None and origin in settings().allowed_origins:
-        response.headers["Access-Control-Allow-Origin"] = origin
-        response.headers["Access-Control-Allow-Methods"] = _ALLOWED_METHODS
-        asked = flask.request.headers.get("Access-Control-Request-Headers", "")
-        response.headers["Access-Control-Allow-Headers"] = asked if _HEADER_NAMES.fullmatch(asked) else _ALLOWED_HEADERS
-        response.headers["Access-Control-Expose-Headers"] = ", ".join(sorted({*_SHOWN_HEADERS, *_ours(response)}))
-        response.headers["Vary"] = "Origin"
+def told_to_page(here: Visit, names: Iterable[str]) -> list[tuple[str, str]]:
+    """
+    The headers that let a page read the answer if it was let in by name; nobody else gets a CORS header.
 
-
-def _ours(response: flask.Response) -> set[str]:
-    """The names of the headers that tell of the gateway itself."""
-    names = {name.lower() for name, _ in response.headers}
-    return {name for name in names if name.startswith(("x-orgate-", "x-ratelimit-"))}
-
-
-def _read_body(request: flask.Request, here: Visit) -> None:
-    kind, _, parameters = request.headers.get("Content-Type", "").lower().partition(";")
-    if kind.strip() != "application/json" or request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedMediaType("POST takes JSON: send Content-Type: application/json, not compressed.")
-    if "charset" in parameters and "utf-8" not in parameters:
-        raise UnsupportedMediaType("JSON is UTF-8; leave the charset out of the Content-Type.")
-    if (request.content_length or 0) > MAX_BODY:
-        raise TooLarge(f"The body is larger than {MAX_BODY // 2**20} MiB.")
-    raw = request.get_data(cache=False)
-    if len(raw) > MAX_BODY:
-        raise TooLarge(f"The body is larger than {MAX_BODY // 2**20} MiB.")
-    if not raw:
-        raise BadRequest("The body is empty; send a JSON object.", code="invalid_json")
-    here.raw, here.body = raw, strict_json.loads(raw)
+    `names` are those of the answer's other headers, in small letters.
+    """
+    origin = here.environ.get("HTTP_ORIGIN")
+    if origin is None or origin not in here.settings.allowed_origins:
+        return []
+    asked = here.environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")
+    ours = {name for name in names if name.startswith(("x-orgate-", "x-ratelimit-"))}
+    return [
+        ("Access-Control-Allow-Origin", origin),
+        ("Access-Control-Allow-Methods", _ALLOWED_METHODS),
+        ("Access-Control-Allow-Headers", asked if _HEADER_NAMES.fullmatch(asked) else _ALLOWED_HEADERS),
+        ("Access-Control-Expose-Headers", ", ".join(sorted({*_SHOWN_HEADERS, *ours}))),
+        ("Vary", "Origin"),
+    ]

@@ -47,7 +47,7 @@ _SINCE = Parameter("Last-Event-ID", ANY_TEXT, "The last event that was seen: tho
 def events() -> flask.Response:
     """The state as of now, then every notice as it comes; `Last-Event-ID` has those repeated that were missed."""
     quotas.take("models")
-    mine, grant, token = services(), app_of(), auth.token_of(flask.request.headers)
+    mine, grant, token = services(), app_of(), auth.token_of(flask.request.environ)
     reader = mine.bulletin.reader(_last_id(flask.request.headers.get(_SINCE.name, "")))
     try:
         listening = _Listening(

@@ -10,7 +10,7 @@ from app.core.forms import Exactly
 from app.core.openapi import Answer, Told
 from app.core.shapes import dump
 from app.web import auth
-from app.web.state import services
+from app.web.state import services, visit
 from app.web.told import json_of, tells
 
 bp = flask.Blueprint("health", __name__)
@@ -30,7 +30,7 @@ def health() -> flask.Response:
     if state.error is None:
         cache = {"credits": state.credits_cached, "models": state.models_cached}
         told = {"status": "healthy", "credits": state.credits, "models": state.models, "cache": cache}
-    if auth.known(flask.request) is not None:
+    if auth.known(visit()) is not None:
         told["breakers"] = services().breakers.state()
         told["agents"] = views.state(services().agents.shelf())
     return flask.Response(dump(told), 200 if state.error is None else 503, content_type="application/json")

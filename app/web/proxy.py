@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import flask
@@ -20,9 +19,10 @@ from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, 
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
 from app.web import agents, quotas
+from app.web.answers import Answer, in_flask
 from app.web.flow import Flow
 from app.web.peer import peer_of
-from app.web.state import app_of, calling, settings, visit
+from app.web.state import Visit, visit
 from app.web.told import json_of, tells
 
 bp = flask.Blueprint("proxy", __name__)
@@ -48,35 +48,35 @@ def _called(style: Style) -> Told:
 @tells(_called(CHAT))
 def chat_completions() -> flask.Response:
     """The answer to a chat."""
-    return _answered(CHAT)
+    return in_flask(answered(CHAT, visit()))
 
 
 @bp.post("/messages")
 @tells(_called(MESSAGES))
 def messages() -> flask.Response:
     """The answer to Anthropic's Messages."""
-    return _answered(MESSAGES)
+    return in_flask(answered(MESSAGES, visit()))
 
 
 @bp.post("/responses")
 @tells(_called(RESPONSES))
 def responses() -> flask.Response:
     """The answer to OpenAI's Responses."""
-    return _answered(RESPONSES)
+    return in_flask(answered(RESPONSES, visit()))
 
 
 @bp.post("/completions")
 @tells(_called(COMPLETIONS))
 def completions() -> flask.Response:
     """The continuation of a prompt."""
-    return _answered(COMPLETIONS)
+    return in_flask(answered(COMPLETIONS, visit()))
 
 
 @bp.post("/embeddings")
 @tells(_called(EMBEDDINGS))
 def embeddings() -> flask.Response:
     """Vectors."""
-    return _answered(EMBEDDINGS)
+    return in_flask(answered(EMBEDDINGS, visit()))
 
 
 @bp.post("/messages/count_tokens")
@@ -90,29 +90,30 @@ def embeddings() -> flask.Response:
 def count_tokens() -> flask.Response:
     """How many tokens such messages have, with the agent's; by a guess of our own: OpenRouter does not count them."""
     quotas.take("models")
-    wish = MESSAGES.read(visit().body)
-    checked = _checked(MESSAGES)
+    here = visit()
+    wish = MESSAGES.read(here.body)
+    checked = _checked(MESSAGES, here)
     preferences.translate(checked.body.get("provider"))
-    sent = agents.preset_of(MESSAGES.endpoint, checked.body, wish.model, wish.fallbacks).body
+    sent = agents.preset_of(here, MESSAGES.endpoint, checked.body, wish.model, wish.fallbacks).body
     response = flask.Response(dump({"input_tokens": tokens.of_messages(sent)}), content_type="application/json")
     response.headers["x-orgate-estimated"] = "true"
     return response
 
 
-def _answered(style: Style) -> flask.Response:
-    """The answer, whole or as events, from the first model of the app's chain that gives one."""
-    here, grant, served, given = visit(), app_of(), calling(), _given()
+def answered(style: Style, here: Visit) -> Answer:
+    """The answer, whole or as events, from the first model of the app's chain that gives one; raises GatewayError."""
+    grant, served = here.app, here.services
     wish = style.read(here.body)
-    checked = _checked(style)
-    wanted = _wishes(grant, given)
-    preset = agents.preset_of(style.endpoint, checked.body, wish.model, wish.fallbacks)
+    checked = _checked(style, here)
+    wanted = _wishes(here)
+    preset = agents.preset_of(here, style.endpoint, checked.body, wish.model, wish.fallbacks)
     asked = chain.models_of(preset.model, preset.fallbacks)
     models = tuple(dict.fromkeys(map(served.models.named, asked)))
     agent, own = preset.lends
     policy.check_models(grant, models, agent, tuple(map(served.models.named, own)))
     served.models.know(style.catalogue)
     models = policy.under_ceiling(grant, models, served.models.entry_of)
-    changed = _changed(preset.body, grant, style, models[0])
+    changed = _changed(preset.body, here, style, models[0])
     plan = chain.Plan(
         models=models,
         retry_ambiguous=wanted.retry_ambiguous,
@@ -129,36 +130,32 @@ def _answered(style: Style) -> flask.Response:
         raw=here.raw,
         changed=changed,
         body=here.body if changed is None else changed,
-        headers=_upstream_headers(wish.stream, given),
+        headers=_upstream_headers(wish.stream, here),
         wishes=wanted,
         started=here.started,
         agent=preset.agent,
     )
-    response = _relayed(call, given)
+    answer = _relayed(call, here)
     if checked.changed:
-        response.headers["x-orgate-sanitized"] = checked.told
-    return response
+        answer.headers.append(("x-orgate-sanitized", checked.told))
+    return answer
 
 
-def _given() -> dict[str, str]:
-    """The request's headers by their names in small letters."""
-    return {name.lower(): value for name, value in flask.request.headers.items()}
+def _checked(style: Style, here: Visit) -> Sanitized:
+    return sanitize.sanitize(here.body, here.settings.sanitize, here.settings.max_message_chars, style)
 
 
-def _checked(style: Style) -> Sanitized:
-    return sanitize.sanitize(visit().body, settings().sanitize, settings().max_message_chars, style)
-
-
-def _wishes(grant: Grant, given: Mapping[str, str]) -> Wishes:
+def _wishes(here: Visit) -> Wishes:
     """The call's own wishes before the token's."""
+    given = here.given
     called = {name: given[header] for name, header in _WISHES if header in given}
-    return wishes.read({**grant.wishes, **called})
+    return wishes.read({**here.app.wishes, **called})
 
 
-def _changed(body: dict[str, Json], grant: Grant, style: Style, model: str) -> dict[str, Json] | None:
+def _changed(body: dict[str, Json], here: Visit, style: Style, model: str) -> dict[str, Json] | None:
     """The body without what the gateway does itself and in OpenRouter's spelling; None when it can go as it came."""
-    preferred = _preferred(body.get("provider"), grant)
-    is_untouched = body is visit().body and body.get("model") == model and not body.keys() & set(style.chain_fields)
+    preferred = _preferred(body.get("provider"), here.app)
+    is_untouched = body is here.body and body.get("model") == model and not body.keys() & set(style.chain_fields)
     if preferred is None and is_untouched:
         return None
     changed = {**{name: value for name, value in body.items() if name not in style.chain_fields}, "model": model}
@@ -172,34 +169,33 @@ def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
     return translated if ceiling is None else {**(translated or given or {}), "max_price": ceiling}
 
 
-def _relayed(call: Call, given: Mapping[str, str]) -> flask.Response:
-    key, memory = (given.get(header.name.lower()) for header in (idempotency.KEY, idempotency.MEMORY))
+def _relayed(call: Call, here: Visit) -> Answer:
+    key, memory = (here.given.get(header.name.lower()) for header in (idempotency.KEY, idempotency.MEMORY))
     once = idempotency.read(key, memory, call.endpoint, call.raw)
-    slot = calling().slots.take()
+    slot = here.services.slots.take()
     try:
-        delivery = calling().repeats.deliver(call, once, peer_of(flask.request.environ))
+        delivery = here.services.repeats.deliver(call, once, peer_of(here.environ))
     except BaseException:
         slot.give_back()
         raise
-    return _response(delivery, slot)
+    return _handed_out(delivery, slot)
 
 
-def _response(delivery: Delivery, slot: Place) -> flask.Response:
+def _handed_out(delivery: Delivery, slot: Place) -> Answer:
     headers = list(delivery.headers.items())
     if isinstance(delivery.body, bytes):
         slot.give_back()
-        return flask.Response(delivery.body, headers=headers, content_type=delivery.content_type)
+        return Answer(delivery.body, delivery.content_type, headers)
     # Proxies that stand between, such as nginx in front of a container, must not gather events either.
     headers.append(("X-Accel-Buffering", "no"))
-    flow = Flow(delivery.body, slot.give_back)
-    return flask.Response(flow, headers=headers, content_type=delivery.content_type, direct_passthrough=True)
+    return Answer(Flow(delivery.body, slot.give_back), delivery.content_type, headers)
 
 
-def _upstream_headers(stream: bool, given: Mapping[str, str]) -> dict[str, str]:
+def _upstream_headers(stream: bool, here: Visit) -> dict[str, str]:
     """The app's headers that OpenRouter may see, the owner's attribution where the app has none, the owner's extras."""
+    given, mine = here.given, here.settings
     sent = {name: value for name, header in _PASSED if (value := given.get(header, "").strip())}
     sent |= {name.title(): value.strip() for name, value in given.items() if name.startswith(_PASSED_PREFIX)}
-    mine = settings()
     if mine.site_url and "HTTP-Referer" not in sent:
         sent["HTTP-Referer"] = mine.site_url
     if mine.site_name and "X-Title" not in sent and "X-Openrouter-Title" not in sent:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import flask
-
-from app.core.grants import Grant
 from app.services.turnstile import charge
-from app.web import auth
-from app.web.state import app_of, calling
+from app.web.state import Visit, app_of, calling
 
 _KIND_OF_SCOPE = {"chat": "chat", "credits": "credits", "models": "models", "usage": "models"}
 
@@ -22,12 +18,13 @@ def take(kind: str) -> None:
     charge(calling().quotas, app_of(), kind)
 
 
-def told(grant: Grant | None, request: flask.Request) -> list[tuple[str, str]]:
+def told(here: Visit, scope: str | None) -> list[tuple[str, str]]:
     """The headers that say where the app stands, also after what counted nothing. Reset is in seconds since 1970."""
+    grant = here.grant
     if grant is None:
         return []
-    kind = _KIND_OF_SCOPE.get(auth.SCOPE_OF.get(auth.view_of(request.endpoint), ""), "models")
-    allowance = calling().quotas.look(grant.app, kind, grant.quotas.get(kind))
+    kind = _KIND_OF_SCOPE.get(scope or "", "models")
+    allowance = here.services.quotas.look(grant.app, kind, grant.quotas.get(kind))
     return [
         ("X-RateLimit-Limit", str(allowance.limit)),
         ("X-RateLimit-Remaining", str(allowance.remaining)),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
 
 import flask
 
@@ -27,43 +30,67 @@ class WebSettings:
     max_message_chars: int
 
 
-@dataclass
+@dataclass(frozen=True)
+class Web:
+    """What requests are answered with."""
+
+    services: Calling
+    settings: WebSettings
+
+
 class Visit:
     """What is known of the request at hand, from the door to the answer."""
 
-    id: str
-    started: float
-    """The monotonic clock, in seconds."""
-    grant: Grant | None = None
-    raw: bytes = b""
-    body: Json = None
-    """The decoded JSON object of a POST, for `raw`."""
-    agent: str | None = None
-    """The agent that was called, by its id."""
-    overruled: tuple[str, ...] = ()
-    """The app's fields that the agent has put aside."""
+    def __init__(self, environ: dict[str, Any], web: Web) -> None:
+        """`environ` is WSGI's."""
+        self.id = f"call_{secrets.token_hex(12)}"
+        self.started = web.services.clock.monotonic()
+        """The monotonic clock, in seconds."""
+        self.environ = environ
+        self.path: str = environ["PATH_INFO"]
+        self.services = web.services
+        self.settings = web.settings
+        self.grant: Grant | None = None
+        self.raw = b""
+        self.body: Json = None
+        """The decoded JSON object of a POST, for `raw`."""
+        self.agent: str | None = None
+        """The agent that was called, by its id."""
+        self.overruled: tuple[str, ...] = ()
+        """The app's fields that the agent has put aside."""
+
+    @cached_property
+    def given(self) -> dict[str, str]:
+        """The request's headers by their names in small letters, but for those of its body."""
+        return {_named(key): value for key, value in self.environ.items() if key.startswith("HTTP_")}
+
+    @property
+    def app(self) -> Grant:
+        """The grant of the app that asks; only where a token is needed may this be asked."""
+        assert self.grant is not None
+        return self.grant
 
 
-def attach(app: flask.Flask, services: Calling, settings: WebSettings) -> None:
-    """Make the services and the settings known to the application's requests."""
-    app.extensions[_EXTENSION] = (services, settings)
+def attach(app: flask.Flask, web: Web) -> None:
+    """Make this known to the application's requests."""
+    app.extensions[_EXTENSION] = web
+
+
+def web_of(app: flask.Flask) -> Web:
+    """What was attached to this application."""
+    found: Web = app.extensions[_EXTENSION]
+    return found
 
 
 def calling() -> Calling:
     """What every process has of the application's services: all that calls need."""
-    found: Calling = flask.current_app.extensions[_EXTENSION][0]
-    return found
+    return web_of(flask.current_app).services
 
 
 def services() -> Services:
     """The application's services, in the process that has them all."""
-    found: Services = flask.current_app.extensions[_EXTENSION][0]
-    return found
-
-
-def settings() -> WebSettings:
-    """The application's web settings."""
-    found: WebSettings = flask.current_app.extensions[_EXTENSION][1]
+    found = calling()
+    assert isinstance(found, Services)
     return found
 
 
@@ -75,6 +102,9 @@ def visit() -> Visit:
 
 def app_of() -> Grant:
     """The grant of the app that asks; only routes that need a token may call this."""
-    grant = visit().grant
-    assert grant is not None
-    return grant
+    return visit().app
+
+
+@lru_cache
+def _named(key: str) -> str:
+    return key.removeprefix("HTTP_").replace("_", "-").lower()

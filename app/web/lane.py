@@ -1,0 +1,68 @@
+"""The lane of calls: what every program asks most passes ahead of Flask's dispatch, by the same door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+from werkzeug.http import HTTP_STATUS_CODES
+
+from app.core.errors import GatewayError
+from app.core.styles import STYLES, Style
+from app.web import answers, auth, door, errors, proxy
+from app.web.answers import Answer
+from app.web.state import Visit, Web
+
+_SCOPE = "chat"
+
+WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
+"""A WSGI application, with WSGI's own types."""
+
+
+class CallLane:
+    """
+    A WSGI application that answers calls itself and leaves every other request to the next one.
+
+    What it answers is what the views of `web/proxy.py` would: it asks the same functions, without Flask's contexts and
+    routing around them, which would cost as much as all that the gateway does for a call.
+    """
+
+    def __init__(self, application: WsgiApp, web: Web, mounts: Iterable[str]) -> None:
+        """`mounts` are the addresses below which calls are taken."""
+        self.next = application
+        """What answers everything else, and could answer calls too."""
+        self._web = web
+        self._styles = {mount + path: style for mount in mounts for path, style in STYLES.items()}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer a request."""
+        style = self._styles.get(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        if style is None:
+            return self.next(environ, start_response)
+        here = Visit(environ, self._web)
+        answer = _answer(style, here)
+        headers = [("Content-Type", answer.content_type), *answer.headers]
+        headers += answers.told(here, _SCOPE, {name.lower() for name, _ in answer.headers})
+        if isinstance(answer.body, bytes):
+            headers.append(("Content-Length", str(len(answer.body))))
+        start_response(_status_line(answer.status), headers)
+        return (answer.body,) if isinstance(answer.body, bytes) else answer.body
+
+
+def _answer(style: Style, here: Visit) -> Answer:
+    try:
+        door.check_sender(here)
+        here.grant = auth.identify(here)
+        auth.authorise(_SCOPE, here.grant)
+        door.read_body(here)
+        return proxy.answered(style, here)
+    except GatewayError as error:
+        return errors.told(error, here)
+    except Exception as error:
+        return errors.unforeseen(error, here)
+
+
+@lru_cache
+def _status_line(status: int) -> str:
+    return f"{status} {HTTP_STATUS_CODES.get(status, 'Unknown').upper()}"

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from werkzeug.test import Client
+
+from app.core.styles import STYLES
+from app.factory import MOUNTS
+from app.web.lane import CallLane
+from tests.gateway import Gateway
+
+OWN = re.compile(rb"(call_|gen-|chatcmpl-|msg_|resp_)[\w-]+|\"(created|created_at|completed_at|seconds)\":\s*[\d.]+")
+"""What is different in any two answers."""
+
+TIMED = frozenset({"x-orgate-overhead-duration-ms", "x-generation-id", "x-ratelimit-reset", "retry-after", "date"})
+SETTINGS = {"orgate_allowed_origins": "app://desktop", "openrouter_background_refresh": "false"}
+CHAT = "/v1/chat/completions"
+PROMPT = {"messages": [{"role": "user", "content": "Hello"}], "input": "Hello", "prompt": "Hello", "max_tokens": 16}
+
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
+    **{
+        f"{mount}{path}{' streamed' * streamed}": (mount + path, {"json": {**PROMPT, "model": "sandbox/ok", **more}})
+        for mount in MOUNTS
+        for path in STYLES
+        for streamed, more in ((False, {}), (True, {"stream": True}))
+        if not (streamed and path == "/embeddings")
+    },
+    "no token": (CHAT, {"json": PROMPT, "headers": {"Authorization": ""}}),
+    "x-api-key": (CHAT, {"json": {**PROMPT, "model": "sandbox/ok"}, "headers": {"Authorization": "", "x-api-key": ""}}),
+    "key for a token": (CHAT, {"json": PROMPT, "headers": {"Authorization": "Bearer sk-or-v1-0"}}),
+    "no JSON": (CHAT, {"data": b"{", "content_type": "application/json"}),
+    "nothing": (CHAT, {"data": b"", "content_type": "application/json"}),
+    "a form": (CHAT, {"data": {"a": "b"}}),
+    "a charset": (CHAT, {"data": b"{}", "content_type": "application/json; charset=latin1"}),
+    "a bad request": ("/v1/messages", {"json": {"model": "sandbox/ok"}}),
+    "a bad request of OpenRouter's": ("/api/v1/chat/completions", {"json": {"model": "sandbox/ok", "messages": []}}),
+    "a bad model": (CHAT, {"json": {**PROMPT, "model": "no/such"}}),
+    "a failing model": (CHAT, {"json": {**PROMPT, "model": "sandbox/status-429"}}),
+    "a chain": (CHAT, {"json": {**PROMPT, "models": ["sandbox/status-500", "sandbox/ok"]}}),
+    "a bad wish": (CHAT, {"json": {**PROMPT, "model": "sandbox/ok"}, "headers": {"X-Orgate-Total": "soon"}}),
+    "another host": (CHAT, {"json": PROMPT, "headers": {"Host": "evil.com"}}),
+    "a page": (CHAT, {"json": PROMPT, "headers": {"Origin": "https://evil.com"}}),
+    "a page of another site": (CHAT, {"json": PROMPT, "headers": {"Sec-Fetch-Site": "cross-site"}}),
+    "a page that was let in": (
+        CHAT,
+        {"json": {**PROMPT, "model": "sandbox/ok"}, "headers": {"Origin": "app://desktop"}},
+    ),
+    "control characters": (
+        CHAT,
+        {"json": {"model": "sandbox/ok", "messages": [{"role": "user", "content": "a\u0000b"}]}},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_the_same_answer(make_gateway: Callable[..., Gateway], case: str) -> None:
+    """What passes in the lane is answered as Flask's dispatch would: the same status, headers and bytes."""
+    in_lane, in_flask = (_answer(make_gateway(**SETTINGS), case, past_lane=past_lane) for past_lane in (False, True))
+
+    assert in_flask == in_lane
+
+
+def _answer(gateway: Gateway, case: str, *, past_lane: bool) -> tuple[object, ...]:
+    path, asked = ASKED[case]
+    lane, token = gateway.app.wsgi_app, gateway.token()
+    assert isinstance(lane, CallLane)
+    headers = {"Authorization": f"Bearer {token}", **asked.get("headers", {})}
+    if "x-api-key" in headers:
+        headers["x-api-key"] = token
+    client = Client(lane.next if past_lane else lane)
+    response = client.post(path, base_url=gateway.base_url, **{**asked, "headers": headers})
+    told = sorted(
+        (name, OWN.sub(b"", value.encode())) for name, value in response.headers.items() if name.lower() not in TIMED
+    )
+    return response.status, told, OWN.sub(b"", response.data)
