@@ -95,6 +95,9 @@ def configure(*, level: str, namespaces: tuple[str, ...], stream: TextIO | None 
     logging.getLogger("waitress").setLevel(logging.WARNING)
     # A stream that cannot be written any more must not take a call with it.
     logging.raiseExceptions = False
+    # No line tells where it was logged, or by which thread: nothing of it is looked up ("Optimization", its HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     return LogSink(level=level, namespaces=namespaces)
 
 

@@ -29,14 +29,14 @@ class FlaskLimiterQuotas:
         self._rates = {kind: parse(rate) for kind, rate in rates.items()}
         self._own: dict[str, RateLimitItem] = {}
 
-    def take(self, app: str, kind: str, rate: str | None) -> Allowance:
-        """Count one more request unless the quota is used up."""
+    def take(self, app: str, kind: str, rate: str | None) -> Allowance | None:
+        """Count one more request; where the app stands if the quota is used up."""
         item = self._item(kind, rate)
-        return self._allowance(item, app, kind, granted=self._limiter.limiter.hit(item, app, kind))
+        return None if self._limiter.limiter.hit(item, app, kind) else self._allowance(item, app, kind)
 
     def look(self, app: str, kind: str, rate: str | None) -> Allowance:
-        """The same without counting."""
-        return self._allowance(self._item(kind, rate), app, kind, granted=True)
+        """Where the app stands, without counting."""
+        return self._allowance(self._item(kind, rate), app, kind)
 
     def _item(self, kind: str, rate: str | None) -> RateLimitItem:
         if rate is None:
@@ -45,10 +45,10 @@ class FlaskLimiterQuotas:
             self._own[rate] = parse(rate)
         return self._own[rate]
 
-    def _allowance(self, item: RateLimitItem, app: str, kind: str, *, granted: bool) -> Allowance:
+    def _allowance(self, item: RateLimitItem, app: str, kind: str) -> Allowance:
         stats = self._limiter.limiter.get_window_stats(item, app, kind)
         wait_s = max(1, math.ceil(stats.reset_time - time.time()))
-        return Allowance(item.amount, max(0, stats.remaining), math.ceil(stats.reset_time), granted, wait_s)
+        return Allowance(item.amount, max(0, stats.remaining), math.ceil(stats.reset_time), wait_s)
 
 
 def _whoever() -> str:

@@ -145,7 +145,6 @@ class Allowance:
     remaining: int
     reset_at: int
     """Seconds since 1970 when the oldest counted request is forgotten."""
-    granted: bool
     retry_after_s: int
 
 
@@ -196,12 +195,12 @@ class AgentFiles(Protocol):
 class Quotas(Protocol):
     """Counts requests per app."""
 
-    def take(self, app: str, kind: str, rate: str | None) -> Allowance:
-        """Count one more request unless the quota is used up; `rate` is the token's own or None."""
+    def take(self, app: str, kind: str, rate: str | None) -> Allowance | None:
+        """Count one more request; where the app stands if the quota is used up. `rate` is the token's own or None."""
         ...
 
     def look(self, app: str, kind: str, rate: str | None) -> Allowance:
-        """The same without counting."""
+        """Where the app stands, without counting."""
         ...
 
 

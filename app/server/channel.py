@@ -9,6 +9,7 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
+from waitress.utilities import build_http_date
 
 from app.server.pump import Carried, Flow, Pump
 
@@ -75,6 +76,24 @@ class _Task(WSGITask):
             self._is_carried = True
             self.channel.leave_to_pump(self, detached.flow, detached.source)
             raise
+
+    def build_response_header(self) -> bytes:
+        """
+        The answer's head; how long it is decides whether the connection can be used again, as in waitress.
+
+        The usual one is written as the application gave it. waitress spells and sorts each header anew.
+        """
+        if self.version != "1.1" or not self.has_body or self.content_length is None or self._is_last():
+            return super().build_response_header()
+        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.response_headers)]
+        if not any(name.lower() == "content-length" for name, _ in self.response_headers):
+            lines.append(f"Content-Length: {self.content_length}")
+        lines += (f"Date: {build_http_date(self.start_time)}", "", "")
+        return "\r\n".join(lines).encode("latin-1")
+
+    def _is_last(self) -> bool:
+        given: dict[str, str] = self.request.headers  # type: ignore[attr-defined]  # the stubs know another request
+        return self.close_on_finish or given.get("CONNECTION", "").lower() == "close"
 
     def write(self, data: bytes) -> None:
         """Send this part, after the head if that is still to be sent: the two leave together."""

@@ -13,9 +13,9 @@ from app.core.ports import Allowance, Clock, Quotas
 
 def charge(quotas: Quotas, grant: Grant, kind: str) -> None:
     """Count one request of this kind; raises RateLimited when the app has used its quota up."""
-    allowance = quotas.take(grant.app, kind, grant.quotas.get(kind))
-    if not allowance.granted:
-        raise _used_up(allowance, kind)
+    used_up = quotas.take(grant.app, kind, grant.quotas.get(kind))
+    if used_up is not None:
+        raise _used_up(used_up, kind)
 
 
 def _used_up(allowance: Allowance, kind: str) -> RateLimited:
@@ -69,7 +69,7 @@ class Turnstile:
 
     def _passes(self, grant: Grant, place: object) -> bool:
         return (
-            self._is_head(grant.app, place) and self._quotas.take(grant.app, "chat", grant.quotas.get("chat")).granted
+            self._is_head(grant.app, place) and self._quotas.take(grant.app, "chat", grant.quotas.get("chat")) is None
         )
 
     def _look(self, grant: Grant) -> Allowance:

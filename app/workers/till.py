@@ -42,13 +42,13 @@ class CommonTill:
         self._local = threading.local()
         self._names = _Names(lines)
 
-    def take(self, app: str, kind: str, rate: str | None) -> Allowance:
-        """Count one more request unless the quota is used up."""
-        found: Allowance = self._lines.ask("take", app, kind, rate)
+    def take(self, app: str, kind: str, rate: str | None) -> Allowance | None:
+        """Count one more request; where the app stands if the quota is used up."""
+        found: Allowance | None = self._lines.ask("take", app, kind, rate)
         return found
 
     def look(self, app: str, kind: str, rate: str | None) -> Allowance:
-        """The same without counting."""
+        """Where the app stands, without counting."""
         notes = self._notes
         told, notes.told = notes.told, None
         # An answer is about to go out, whose call has just ended.

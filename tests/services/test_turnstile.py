@@ -22,15 +22,16 @@ class FakeQuotas:
         self.taken: list[tuple[str, str, str | None]] = []
         self.retry_after_s = 40
 
-    def take(self, app: str, kind: str, rate: str | None) -> Allowance:
+    def take(self, app: str, kind: str, rate: str | None) -> Allowance | None:
         left = self.left.get(app, 0)
-        if left > 0:
-            self.left[app] = left - 1
-            self.taken.append((app, kind, rate))
-        return Allowance(30, max(0, left - 1), 0, left > 0, self.retry_after_s)
+        if left == 0:
+            return self.look(app, kind, rate)
+        self.left[app] = left - 1
+        self.taken.append((app, kind, rate))
+        return None
 
     def look(self, app: str, kind: str, rate: str | None) -> Allowance:
-        return Allowance(30, self.left.get(app, 0), 0, True, self.retry_after_s)
+        return Allowance(30, self.left.get(app, 0), 0, self.retry_after_s)
 
 
 class Waiting:
