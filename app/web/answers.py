@@ -21,6 +21,11 @@ class Answer:
     headers: list[tuple[str, str]] = field(default_factory=list)
     status: int = 200
 
+    def close(self) -> None:
+        """It is not given after all."""
+        if isinstance(self.body, Flow):
+            self.body.close()
+
 
 def install(app: flask.Flask) -> None:
     """Finish every answer of the application, errors too."""
@@ -56,5 +61,10 @@ def told(here: Visit, scope: str | None, names: Collection[str]) -> list[tuple[s
 
 def _finish(response: flask.Response) -> flask.Response:
     names = {name.lower() for name, _ in response.headers}
-    response.headers.extend(told(visit(), auth.scope_of(flask.request.endpoint), names))
+    try:
+        response.headers.extend(told(visit(), auth.scope_of(flask.request.endpoint), names))
+    except BaseException:
+        # Flask answers with an error instead, and forgets this one.
+        response.close()
+        raise
     return response

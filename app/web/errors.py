@@ -33,8 +33,10 @@ def told(error: GatewayError, here: Visit) -> Answer:
     return Answer(dump(shape), headers=headers, status=error.status)
 
 
-def unforeseen(error: Exception, here: Visit) -> Answer:
-    """What nobody has thought of: the log is told where, the app that it was the gateway's fault."""
+def told_of(error: Exception, here: Visit) -> Answer:
+    """The answer for anything that was raised: of what nobody has thought of the log is told where it was."""
+    if isinstance(error, GatewayError):
+        return told(error, here)
     here.services.events.broke("web.broke", error, path=here.path)
     return told(GatewayError("The gateway failed; its log says where. Nothing more is known of the request."), here)
 
@@ -59,4 +61,4 @@ def _foreign(error: exceptions.HTTPException) -> flask.Response:
 
 
 def _unforeseen(error: Exception) -> flask.Response:
-    return in_flask(unforeseen(error, visit()))
+    return in_flask(told_of(error, visit()))

@@ -8,7 +8,6 @@ from typing import Any
 
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app.core.errors import GatewayError
 from app.core.styles import STYLES, Style
 from app.web import answers, auth, door, errors, proxy
 from app.web.answers import Answer
@@ -37,13 +36,17 @@ class CallLane:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer a request."""
-        style = self._styles.get(environ["PATH_INFO"]) if environ["REQUEST_METHOD"] == "POST" else None
+        style = self._styles.get(environ.get("PATH_INFO", "")) if environ["REQUEST_METHOD"] == "POST" else None
         if style is None:
             return self.next(environ, start_response)
         here = Visit(environ, self._web)
         answer = _answer(style, here)
-        headers = [("Content-Type", answer.content_type), *answer.headers]
-        headers += answers.told(here, _SCOPE, {name.lower() for name, _ in answer.headers})
+        try:
+            told = answers.told(here, _SCOPE, {name.lower() for name, _ in answer.headers})
+        except Exception as error:
+            answer.close()
+            answer, told = errors.told_of(error, here), []
+        headers = [("Content-Type", answer.content_type), *answer.headers, *told]
         if isinstance(answer.body, bytes):
             headers.append(("Content-Length", str(len(answer.body))))
         start_response(_status_line(answer.status), headers)
@@ -57,10 +60,8 @@ def _answer(style: Style, here: Visit) -> Answer:
         auth.authorise(_SCOPE, here.grant)
         door.read_body(here)
         return proxy.answered(style, here)
-    except GatewayError as error:
-        return errors.told(error, here)
     except Exception as error:
-        return errors.unforeseen(error, here)
+        return errors.told_of(error, here)
 
 
 @lru_cache

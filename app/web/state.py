@@ -47,7 +47,7 @@ class Visit:
         self.started = web.services.clock.monotonic()
         """The monotonic clock, in seconds."""
         self.environ = environ
-        self.path: str = environ["PATH_INFO"]
+        self.path = "/" + environ.get("PATH_INFO", "").lstrip("/").encode("latin-1").decode(errors="replace")
         self.services = web.services
         self.settings = web.settings
         self.grant: Grant | None = None

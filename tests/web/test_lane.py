@@ -11,6 +11,7 @@ from app.core.styles import STYLES
 from app.factory import MOUNTS
 from app.web.lane import CallLane
 from tests.gateway import Gateway
+from tests.lab.client.lab import comes_true
 
 OWN = re.compile(rb"(call_|gen-|chatcmpl-|msg_|resp_)[\w-]+|\"(created|created_at|completed_at|seconds)\":\s*[\d.]+")
 """What is different in any two answers."""
@@ -61,6 +62,28 @@ def test_the_same_answer(make_gateway: Callable[..., Gateway], case: str) -> Non
     in_lane, in_flask = (_answer(make_gateway(**SETTINGS), case, past_lane=past_lane) for past_lane in (False, True))
 
     assert in_flask == in_lane
+
+
+@pytest.mark.parametrize("past_lane", [False, True], ids=["lane", "Flask"])
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "streamed"])
+def test_a_failure_after_the_answer(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, stream: bool, past_lane: bool
+) -> None:
+    """Where the gateway fails with the answer in its hands the app is told so, and nothing of the call is left over."""
+    lane = gateway.app.wsgi_app
+    assert isinstance(lane, CallLane)
+    headers = {"Authorization": f"Bearer {gateway.token()}"}
+    body = {**PROMPT, "model": "sandbox/ok", "stream": stream}
+    monkeypatch.setattr(gateway.services.quotas, "look", lambda *_: 1 // 0)
+
+    response = Client(lane.next if past_lane else lane).post(
+        CHAT, base_url=gateway.base_url, json=body, headers=headers
+    )
+
+    assert (500, "internal_error") == (response.status_code, response.json["error"]["code"])
+    assert comes_true(lambda: gateway.services.slots.taken == 0)
+    assert comes_true(lambda: gateway.services.ledger.sums().held == 0)
+    assert 0 == gateway.services.relay.end_running("tester")
 
 
 def _answer(gateway: Gateway, case: str, *, past_lane: bool) -> tuple[object, ...]:

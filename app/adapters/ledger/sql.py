@@ -81,7 +81,8 @@ class SqlLedger:
         with self._ids_lock:
             identified = self._ids.pop(closing.attempt_id, None)
         closing = closing if closing.generation_id else replace(closing, generation_id=identified)
-        held = self._held.pop(closing.attempt_id, None)
+        known = self._held.get if closing.state is State.AMBIGUOUS else self._held.pop
+        held = known(closing.attempt_id, None)
         is_dearer = held is None or (closing.cost or 0) > held
         self._writer.soon(partial(self._close, closing), comes_first=is_dearer)
 

@@ -187,7 +187,8 @@ class Writer:
     def _carry_out(self, *, patient: bool = True) -> None:
         """Take the jobs that wait and write them, together if that works and else one by one."""
         urgent = _taken(self._urgent)
-        patient = patient or bool(self._first) or not all(job.overtakes for job in urgent)
+        # What could not be written is tried before anything else: only that shows that the trouble is over.
+        patient = patient or bool(self._first or self.trouble) or not all(job.overtakes for job in urgent)
         jobs = [*(_taken(self._jobs) if patient else ()), *urgent]
         try:
             self._write(self._ready(), jobs)

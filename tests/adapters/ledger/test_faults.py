@@ -139,6 +139,21 @@ def test_dear_answer_on_a_full_disk(used: SqlLedger) -> None:
         used.reserve(hold("more:1", 1), BUDGET)
 
 
+def test_refused_on_a_full_disk(used: SqlLedger, events: Recorder) -> None:
+    """A hold that fits no budget writes nothing, and so is no sign that the disk has room again."""
+    for number in range(300):
+        used.reserve(hold(f"late{number}:1"), [])
+    with hampered(used, FULL):
+        fills_up(used)
+        for number in range(300):
+            used.close(settled(f"late{number}:1", 1, provider="x" * 256, served_model="y" * 256))
+        for number in range(5):
+            with pytest.raises(Unavailable):
+                used.reserve(hold(f"large{number}:1", 2_000_000), BUDGET)
+
+    assert ["ledger.unavailable"] == events.told
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one mebibyte."""
