@@ -12,10 +12,8 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-from requests.structures import CaseInsensitiveDict
 
 _CHUNK = 64 * 1024
 _MOST_HEAD = 256 * 1024
@@ -28,6 +26,32 @@ _SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}[ \t]*")
 
 class BrokenAnswer(http.client.HTTPException):
     """What came is no HTTP answer, or ended before it was whole."""
+
+
+class Headers(Mapping[str, str]):
+    """An answer's headers, by their names in any spelling."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def add(self, name: str, value: str) -> None:
+        """One more; of those with the same name the values form a list (RFC 9110, 5.3)."""
+        name = name.lower()
+        before = self._values.get(name)
+        self._values[name] = value if before is None else f"{before}, {value}"
+
+    def get(self, name: str, default: Any = None) -> Any:  # Mapping's own types
+        """The value, or the default where there is none."""
+        return self._values.get(name.lower(), default)
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 class WireAnswer:
@@ -95,19 +119,19 @@ class WireAnswer:
         if self._wire is not None:
             self._wire.close()
 
-    def _head(self) -> tuple[int, CaseInsensitiveDict[str]]:
+    def _head(self) -> tuple[int, Headers]:
         head = self._up_to(b"\r\n\r\n", _MOST_HEAD)
         first, *lines = head.decode("latin-1").split("\r\n")
         version, _, told = first.partition(" ")
         if not version.startswith("HTTP/1.") or not told[:3].isdecimal() or not told[:3].isascii():
             raise BrokenAnswer("no status line")
-        headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+        headers = Headers()
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon or name != name.strip():
                 raise BrokenAnswer("no header")
             value = value.strip(" \t")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            headers.add(name, value)
         asked = headers.get("Connection", "").lower()
         self._keeps_open = "keep-alive" in asked if version == "HTTP/1.0" else "close" not in asked
         return int(told[:3]), headers

@@ -17,6 +17,10 @@ _MOST_WAITING = 256 * 1024
 """Bytes. For whom so many wait, no more are read from OpenRouter until some are taken."""
 
 
+_WAITRESS_TELLS = frozenset({"date", "server"})
+"""Headers that have waitress tell something else when an application gives them."""
+
+
 class _Detached(BaseException):
     """This thread has nothing more to do for the request: the pump carries what is left of the answer."""
 
@@ -79,21 +83,27 @@ class _Task(WSGITask):
 
     def build_response_header(self) -> bytes:
         """
-        The answer's head; how long it is decides whether the connection can be used again, as in waitress.
+        The answer's head, as the application gave it; after it the connection can be used again.
 
-        The usual one is written as the application gave it. waitress spells and sorts each header anew.
+        waitress spells and sorts each header anew, and closes the connection after every answer in chunks. It still
+        does what is unusual here: HTTP/1.0, the last answer of a connection, one without a body.
         """
-        if self.version != "1.1" or not self.has_body or self.content_length is None or self._is_last():
+        names = {name.lower() for name, _ in self.response_headers}
+        if not self._is_usual() or names & _WAITRESS_TELLS:
             return super().build_response_header()
         lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.response_headers)]
-        if not any(name.lower() == "content-length" for name, _ in self.response_headers):
+        if self.content_length is None:
+            self.chunked_response = True
+            lines.append("Transfer-Encoding: chunked")
+        elif "content-length" not in names:
             lines.append(f"Content-Length: {self.content_length}")
         lines += (f"Date: {build_http_date(self.start_time)}", "", "")
         return "\r\n".join(lines).encode("latin-1")
 
-    def _is_last(self) -> bool:
-        given: dict[str, str] = self.request.headers  # type: ignore[attr-defined]  # the stubs know another request
-        return self.close_on_finish or given.get("CONNECTION", "").lower() == "close"
+    def _is_usual(self) -> bool:
+        asked: Any = self.request  # the stubs know another one
+        is_last = self.close_on_finish or asked.headers.get("CONNECTION", "").lower() == "close"
+        return self.version == "1.1" and asked.command != "HEAD" and self.has_body and not is_last
 
     def write(self, data: bytes) -> None:
         """Send this part, after the head if that is still to be sent: the two leave together."""
