@@ -194,9 +194,15 @@ class LedgerMachine(RuleBasedStateMachine):
         self.ledger.stop()
 
     def all_told(self) -> None:
+        self.oracle, self.untold = self.after_all_told(), []
+
+    def after_all_told(self) -> Oracle:
+        if not self.untold:
+            return self.oracle
+        oracle = deepcopy(self.oracle)
         for closing in self.untold:
-            self.oracle.close(closing)
-        self.untold = []
+            oracle.close(closing)
+        return oracle
 
     @rule(
         target=names,
@@ -208,11 +214,9 @@ class LedgerMachine(RuleBasedStateMachine):
         which=st.integers(1, 3),
     )
     def reserve(self, app: str, amount: int, wanted: list[Budget], model: str, key_id: str, which: int) -> Any:
-        """A hold is granted exactly when it fits, and the refusal says what is left; closings wait for no other."""
-        if wanted:
-            self.all_told()
+        """A hold is granted exactly when it fits after all that was closed, which need not be on the disk for that."""
         at = self.oracle.moment(int(self.clock.time * 1000))
-        refusal = self.oracle.refusal(app, amount, wanted, at)
+        refusal = self.after_all_told().refusal(app, amount, wanted, at)
         name = f"{next(self.number)}:{which}"
         left = None
         try:
