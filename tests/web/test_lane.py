@@ -17,43 +17,41 @@ OWN = re.compile(rb"(call_|gen-|chatcmpl-|msg_|resp_)[\w-]+|\"(created|created_a
 """What is different in any two answers."""
 
 TIMED = frozenset({"x-orgate-overhead-duration-ms", "x-generation-id", "x-ratelimit-reset", "retry-after", "date"})
-SETTINGS = {"orgate_allowed_origins": "app://desktop", "openrouter_background_refresh": "false"}
+STRICT = {"orgate_sanitize": "strict", "orgate_max_message_chars": "100"}
+SETTINGS = {"orgate_allowed_origins": "app://desktop", "openrouter_background_refresh": "false", **STRICT}
 CHAT = "/v1/chat/completions"
 PROMPT = {"messages": [{"role": "user", "content": "Hello"}], "input": "Hello", "prompt": "Hello", "max_tokens": 16}
 
-ASKED: dict[str, tuple[str, dict[str, Any]]] = {
+GOOD = {**PROMPT, "model": "sandbox/ok"}
+
+ASKED: dict[str, tuple[int, str, dict[str, Any]]] = {
     **{
-        f"{mount}{path}{' streamed' * streamed}": (mount + path, {"json": {**PROMPT, "model": "sandbox/ok", **more}})
+        f"{mount}{path}{' streamed' * streamed}": (200, mount + path, {"json": {**GOOD, **more}})
         for mount in MOUNTS
         for path in STYLES
         for streamed, more in ((False, {}), (True, {"stream": True}))
         if not (streamed and path == "/embeddings")
     },
-    "no token": (CHAT, {"json": PROMPT, "headers": {"Authorization": ""}}),
-    "x-api-key": (CHAT, {"json": {**PROMPT, "model": "sandbox/ok"}, "headers": {"Authorization": "", "x-api-key": ""}}),
-    "key for a token": (CHAT, {"json": PROMPT, "headers": {"Authorization": "Bearer sk-or-v1-0"}}),
-    "no JSON": (CHAT, {"data": b"{", "content_type": "application/json"}),
-    "nothing": (CHAT, {"data": b"", "content_type": "application/json"}),
-    "a form": (CHAT, {"data": {"a": "b"}}),
-    "a charset": (CHAT, {"data": b"{}", "content_type": "application/json; charset=latin1"}),
-    "a bad request": ("/v1/messages", {"json": {"model": "sandbox/ok"}}),
-    "a bad request of OpenRouter's": ("/api/v1/chat/completions", {"json": {"model": "sandbox/ok", "messages": []}}),
-    "a bad model": (CHAT, {"json": {**PROMPT, "model": "no/such"}}),
-    "a failing model": (CHAT, {"json": {**PROMPT, "model": "sandbox/status-429"}}),
-    "a chain": (CHAT, {"json": {**PROMPT, "models": ["sandbox/status-500", "sandbox/ok"]}}),
-    "a bad wish": (CHAT, {"json": {**PROMPT, "model": "sandbox/ok"}, "headers": {"X-Orgate-Total": "soon"}}),
-    "another host": (CHAT, {"json": PROMPT, "headers": {"Host": "evil.com"}}),
-    "a page": (CHAT, {"json": PROMPT, "headers": {"Origin": "https://evil.com"}}),
-    "a page of another site": (CHAT, {"json": PROMPT, "headers": {"Sec-Fetch-Site": "cross-site"}}),
-    "a page that was let in": (
-        CHAT,
-        {"json": {**PROMPT, "model": "sandbox/ok"}, "headers": {"Origin": "app://desktop"}},
-    ),
-    "control characters": (
-        CHAT,
-        {"json": {"model": "sandbox/ok", "messages": [{"role": "user", "content": "a\u0000b"}]}},
-    ),
+    "no token": (401, CHAT, {"json": GOOD, "headers": {"Authorization": ""}}),
+    "x-api-key": (200, CHAT, {"json": GOOD, "headers": {"Authorization": "", "x-api-key": ""}}),
+    "key for a token": (401, CHAT, {"json": GOOD, "headers": {"Authorization": "Bearer sk-or-v1-0"}}),
+    "no JSON": (400, CHAT, {"data": b"{", "content_type": "application/json"}),
+    "nothing": (400, CHAT, {"data": b"", "content_type": "application/json"}),
+    "a form": (415, CHAT, {"data": {"a": "b"}}),
+    "a charset": (415, CHAT, {"data": b"{}", "content_type": "application/json; charset=latin1"}),
+    "a bad request": (400, "/v1/messages", {"json": {"model": "sandbox/ok"}}),
+    "no messages": (400, "/api/v1/chat/completions", {"json": {"model": "sandbox/ok", "messages": []}}),
+    "a bad model": (400, CHAT, {"json": {**PROMPT, "model": "no/such"}}),
+    "a failing model": (429, CHAT, {"json": {**PROMPT, "model": "sandbox/status-429"}}),
+    "a chain": (200, CHAT, {"json": {**PROMPT, "models": ["sandbox/status-500", "sandbox/ok"]}}),
+    "a bad wish": (400, CHAT, {"json": GOOD, "headers": {"X-Orgate-Timeout": "soon"}}),
+    "another host": (421, CHAT, {"json": GOOD, "headers": {"Host": "evil.com"}}),
+    "a page": (403, CHAT, {"json": GOOD, "headers": {"Origin": "https://evil.com"}}),
+    "a page of another site": (403, CHAT, {"json": GOOD, "headers": {"Sec-Fetch-Site": "cross-site"}}),
+    "a page that was let in": (200, CHAT, {"json": GOOD, "headers": {"Origin": "app://desktop"}}),
+    "too long": (200, CHAT, {"json": {"model": "sandbox/ok", "messages": [{"role": "user", "content": "a" * 500}]}}),
 }
+"""The status that it is answered with, and what is asked where."""
 
 
 @pytest.mark.parametrize("case", ASKED)
@@ -61,6 +59,7 @@ def test_the_same_answer(make_gateway: Callable[..., Gateway], case: str) -> Non
     """What passes in the lane is answered as Flask's dispatch would: the same status, headers and bytes."""
     in_lane, in_flask = (_answer(make_gateway(**SETTINGS), case, past_lane=past_lane) for past_lane in (False, True))
 
+    assert ASKED[case][0] == in_lane[0]
     assert in_flask == in_lane
 
 
@@ -87,7 +86,7 @@ def test_a_failure_after_the_answer(
 
 
 def _answer(gateway: Gateway, case: str, *, past_lane: bool) -> tuple[object, ...]:
-    path, asked = ASKED[case]
+    _, path, asked = ASKED[case]
     lane, token = gateway.app.wsgi_app, gateway.token()
     assert isinstance(lane, CallLane)
     headers = {"Authorization": f"Bearer {token}", **asked.get("headers", {})}
@@ -98,4 +97,4 @@ def _answer(gateway: Gateway, case: str, *, past_lane: bool) -> tuple[object, ..
     told = sorted(
         (name, OWN.sub(b"", value.encode())) for name, value in response.headers.items() if name.lower() not in TIMED
     )
-    return response.status, told, OWN.sub(b"", response.data)
+    return response.status_code, response.status, told, OWN.sub(b"", response.data)

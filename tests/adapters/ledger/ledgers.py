@@ -140,3 +140,10 @@ def locked_by_another(path: Path) -> Iterator[None]:
         yield
     finally:
         other.communicate()
+
+
+def close(ledger: SqlLedger, *closings: Closing) -> None:
+    """Close these attempts, and have that written."""
+    for closing_ in closings:
+        ledger.close(closing_)
+    ledger.flush()
