@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +15,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import is_connection_dropped
 
 from app.adapters.spares import is_silent
@@ -25,6 +27,9 @@ _SEND_S = 30.0
 _UNREAD = 512 * 1024
 _SLOWEST_UPLOAD = 100_000
 """Bytes per second."""
+
+_BUFFERED = 16 * 1024
+"""A request of so many bytes leaves the program at once, whether its peer takes it or not."""
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
@@ -65,6 +70,12 @@ def _reached(phase: Phase, connection: Any) -> None:
     attempt = getattr(active, "attempt", None)
     if attempt is not None:
         attempt.reached(phase, connection)
+
+
+def limit(sock: Any, seconds: float) -> None:  # a socket, or urllib3's TLS inside TLS
+    """From now on the socket waits no longer than this; to say so costs a system call, to see that it does none."""
+    if sock.gettimeout() != seconds:
+        sock.settimeout(seconds)
 
 
 class _Followed:
@@ -126,13 +137,15 @@ class _Followed:
             self.connect()
         assert self.sock is not None
         _reached(Phase.SENDING, self)
-        # Until now the connect time-out applied, which a large body may well outlast.
-        self.sock.settimeout(_SEND_S + len(asked.body) / _SLOWEST_UPLOAD)
-        self.sock.sendall(asked.head + asked.body)
+        request = asked.head + asked.body
+        # What fits the system's own buffer is taken at once, so the clock for the answer is set here already. One for
+        # sending, which a large body may need longer than the connect time-out for, would be set for nothing.
+        limit(self.sock, read_s if len(request) <= _BUFFERED else _SEND_S + len(request) / _SLOWEST_UPLOAD)
+        self.sock.sendall(request)
         _reached(Phase.SENT, self)
         if self.sock is None:
             raise BrokenAnswer("the connection was closed")
-        self.sock.settimeout(read_s)
+        limit(self.sock, read_s)
         return WireAnswer(self)
 
 
@@ -171,15 +184,25 @@ class _HandsOver:
         return answer
 
     def _get_conn(self, timeout: float | None = None) -> Any:  # urllib3's connection
+        pool: Any = self
         while True:
-            connection = super()._get_conn(timeout)  # type: ignore[misc]  # urllib3's class stands behind this one
+            connection = self._idle() or pool._new_conn()
             with handover:
                 connection.attempt = getattr(active, "attempt", None)
+                # From here on only this attempt can shut it: one look, which is a system call, is enough.
                 if connection.sock is not None and is_connection_dropped(connection):
-                    # The attempt before was cancelled between urllib3's own look and this one.
                     connection.close()
             if connection.sock is not None or not self._has_idle():
                 return connection
+
+    def _idle(self) -> Any:  # urllib3's connection
+        """One that waits, or None; raises ClosedPoolError."""
+        waiting = self.pool
+        if waiting is None:
+            raise ClosedPoolError(self, "The pool was left.")  # type: ignore[arg-type]  # urllib3's class, as above
+        with suppress(queue.Empty):
+            return waiting.get_nowait()
+        return None
 
     def _has_idle(self) -> bool:
         """Whether there are others beside a dead one, which urllib3 would open anew."""

@@ -36,19 +36,21 @@ def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) ->
 
 
 @contextmanager
-def writing(connection: Connection) -> Iterator[None]:
+def writing(connection: Connection, *, is_single: bool = False) -> Iterator[None]:
     """
     One transaction that writes, committed at the end unless something is raised; raises SQLAlchemy's DBAPIError too.
 
-    SQLAlchemy hears of it only if a statement of its own is carried out within.
+    SQLAlchemy hears of it only if a statement of its own is carried out within; then that begins one in any case. A
+    single statement to the driver is one by itself.
     """
-    execute(connection, "BEGIN IMMEDIATE")
+    if not is_single:
+        execute(connection, "BEGIN IMMEDIATE")
     try:
         yield
-        if not connection.in_transaction():
+        if connection.in_transaction():
+            connection.commit()
+        elif not is_single:
             execute(connection, "COMMIT")
-            return
-        connection.commit()
     except BaseException:
         connection.rollback()
         driver_of(connection).rollback()

@@ -65,7 +65,7 @@ class SqlLedger:
         work = partial(self._reserve, hold, budgets)
         try:
             # Closings that wait can only make room, so what fits before them fits after them.
-            self._writer.now(work, overtakes=True)
+            self._writer.now(work, overtakes=True, is_single=not budgets)
         except BudgetExceeded:
             self._writer.now(work)
         self._held[hold.attempt_id] = hold.amount

@@ -30,12 +30,14 @@ Work = Callable[[Connection], Any]
 class Job:
     """Something to be written, and whether it was."""
 
-    def __init__(self, work: Work, *, patient: bool, overtakes: bool = False) -> None:
+    def __init__(self, work: Work, *, patient: bool, overtakes: bool = False, is_single: bool = False) -> None:
         self.work = work
         self.patient = patient
         """It is kept and tried again for as long as the database cannot be written."""
         self.overtakes = overtakes
         """It need not come after the patient ones, but for those that come first."""
+        self.is_single = is_single
+        """It writes by one statement, which is a transaction by itself."""
         self.done = False
         self.value: Any = None
         self.error: Exception | None = None
@@ -79,13 +81,15 @@ class Writer:
                 self._in_trouble(error)
                 raise _unavailable(_why(error)) from None
 
-    def now(self, work: Work, *, overtakes: bool = False) -> Any:  # whatever the work returns
+    def now(self, work: Work, *, overtakes: bool = False, is_single: bool = False) -> Any:  # what the work returns
         """
         Have it committed before this returns; raises what the work raised, or Unavailable.
 
-        It comes after all that was to be written soon; if it overtakes, only after what of that comes first.
+        It comes after all that was to be written soon; if it overtakes, only after what of that comes first. What
+        writes by a single statement needs no others around it where it is written alone.
         """
-        job, asked_at = Job(work, patient=False, overtakes=overtakes), time.monotonic()
+        job = Job(work, patient=False, overtakes=overtakes, is_single=is_single)
+        asked_at = time.monotonic()
         self._urgent.append(job)
         with self._turn:
             while not job.done:
@@ -223,7 +227,7 @@ class Writer:
             self._is_done(job)
 
     def _transaction(self, connection: Connection, jobs: list[Job]) -> None:
-        with writing(connection):
+        with writing(connection, is_single=len(jobs) == 1 and jobs[0].is_single):
             for job in jobs:
                 job.error = None
                 try:
