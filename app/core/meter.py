@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from app.core.errors import Json
+from app.core.frame import Frame
 from app.core.sse import SseDecoder
 
 _MAX_TOKENS = 10**9
@@ -90,6 +92,8 @@ class StreamMeter:
         self._note = note
         self._closes_itself = closes_itself
         self._decoder = SseDecoder()
+        self._last: Frame | None = None
+        self._frame: Frame | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take note of a chunk of the stream; raises BrokenEvent where the stream stops being one."""
@@ -102,6 +106,9 @@ class StreamMeter:
 
     def _event(self, data: bytes) -> None:
         self.reading.events += 1
+        if self._frame is not None and self._frame.holds(data):
+            self.reading.progress += 1
+            return
         if data == b"[DONE]":
             if self._closes_itself and not self.reading.whole:
                 raise BrokenEvent("the mark of an end before the answer's own end")
@@ -111,6 +118,22 @@ class StreamMeter:
         if not isinstance(event, dict):
             raise BrokenEvent("an event that is not JSON")
         self._note(self.reading, event)
+        self._learn(data, event)
+
+    def _learn(self, data: bytes, event: dict[str, Json]) -> None:
+        """
+        Of two events in the same frame the second shows whether others in it bring anything but more text.
+
+        That holds until an event of another frame is read: the first one may then say again what that has changed.
+        """
+        self._frame = None
+        if self._last is not None and self._last.holds(data):
+            again = copy.deepcopy(self.reading)
+            self._note(again, event)
+            again.progress -= 1
+            if vars(again) == vars(self.reading) and again.error is None:
+                self._frame = self._last
+        self._last = Frame.of(data)
 
 
 def parse(data: bytes) -> Json:

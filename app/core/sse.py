@@ -25,9 +25,12 @@ def head(stream: bytes, events: int) -> bytes:
     return stream[:end]
 
 
-def _is_one_line(chunk: bytes) -> bool:
-    """Whether this is one whole event of one line and nothing else, as nearly all come."""
-    return chunk[:6] == b"data: " and chunk[-2:] == b"\n\n" and chunk.count(b"\n") == 2 and b"\r" not in chunk
+def _lines_alone(chunk: bytes) -> list[bytes] | None:
+    """The data of whole events of one line each, as nearly all come; None where the chunk is anything else."""
+    if chunk[:6] != b"data: " or chunk[-2:] != b"\n\n" or b"\r" in chunk:
+        return None
+    events = chunk[6:-2].split(b"\n\ndata: ")
+    return events if chunk.count(b"\n") == 2 * len(events) else None
 
 
 class SseDecoder:
@@ -46,8 +49,9 @@ class SseDecoder:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of every event that this chunk completes, in order."""
-        if self._is_between and _is_one_line(chunk):
-            return [chunk[6:-2]]
+        alone = _lines_alone(chunk) if self._is_between else None
+        if alone is not None:
+            return alone
         events: list[bytes] = []
         for line in self._lines(chunk):
             if line:
