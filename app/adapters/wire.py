@@ -171,6 +171,8 @@ class WireAnswer:
         return part
 
     def _chunk_begins(self) -> bytes:
+        if not self._buffer:
+            self._fill()
         come = self._whole_chunks()
         if come:
             return come

@@ -237,7 +237,7 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
         yield from _end_of(run, opened.answer)
         return
     seen = _state(reading)
-    _expect_more(run, reading)
+    _expect_more(run, seen)
     for chunk in opened.answer.chunks():
         if not chunk:
             yield b""
@@ -253,7 +253,7 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
                 yield good
             raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
         opened.held = held
-        if opened.meter.reading.done:
+        if reading.done:
             # What follows [DONE] is no part of the answer.
             yield head(whole, reading.events - before)
             yield from _end_of(run, opened.answer)
@@ -263,9 +263,10 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
             left_s = run.stop_clock()
             yield whole
             run.start_clock(left_s)
-        if _state(reading) != seen:
-            seen = _state(reading)
-            _expect_more(run, reading)
+        state = _state(reading)
+        if state != seen:
+            seen = state
+            _expect_more(run, state)
     held, opened.held = opened.held, b""
     if held:
         try:
@@ -290,9 +291,9 @@ def _state(reading: Reading) -> tuple[int, bool]:
     return reading.progress, reading.whole or reading.error is not None
 
 
-def _expect_more(run: Run, reading: Reading) -> None:
+def _expect_more(run: Run, state: tuple[int, bool]) -> None:
     """Start the clock for what follows; last words follow at once."""
-    _, over = _state(reading)
+    _, over = state
     run.expect(_LAST_WORDS_S if over else run.clocks.idle, "upstream_stalled")
 
 
