@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,23 +62,13 @@ class WatchedVault:
     The key that stands in the settings, else the one in the store, as of now.
 
     `named` looks the settings up again: the key they name and the files they come from; it raises ValueError when
-    that key cannot be used, and then the last good one stays. The files are looked at once in `fresh_s` seconds, far
-    less than the command takes that changes them: a look takes a few system calls, and every call asks.
+    that key cannot be used, and then the last good one stays. Looking costs a few file stats per call.
     """
 
-    def __init__(
-        self,
-        named: Callable[[], tuple[str | None, tuple[Path, ...]]],
-        store: KeyStore,
-        events: Events,
-        *,
-        fresh_s: float = 0.01,
-    ) -> None:
+    def __init__(self, named: Callable[[], tuple[str | None, tuple[Path, ...]]], store: KeyStore, events: Events):
         self._named = named
         self._store = store
         self._events = events
-        self._fresh_s = fresh_s
-        self._due = float("-inf")
         self._lock = threading.Lock()
         self._watched: tuple[Path, ...] = ()
         self._seen: tuple[tuple[int, int, int] | None, ...] | None = None
@@ -87,12 +76,9 @@ class WatchedVault:
 
     def key(self) -> str:
         """The key as it is now; raises Unavailable when there is none."""
-        now = time.monotonic()
-        if now >= self._due:
-            if self._look() != self._seen:
-                with self._lock:
-                    self._read()
-            self._due = now + self._fresh_s
+        if self._look() != self._seen:
+            with self._lock:
+                self._read()
         if self._key is None:
             raise Unavailable("The gateway has no OpenRouter key. Give it one with: orgate key set", code="no_api_key")
         return self._key

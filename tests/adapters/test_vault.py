@@ -11,7 +11,6 @@ import pytest
 from app.adapters.vault import KeyringMissing, KeyStore, WatchedVault
 from app.core.errors import Unavailable
 from app.settings.readers import key as read_key
-from tests.lab.client.lab import comes_true
 from tests.services.fakes import Recorder
 
 
@@ -45,7 +44,7 @@ def test_changed_key(store: KeyStore) -> None:
     """A new key is used from the next call on."""
     events = Recorder()
     store.save("sk-or-v1-one", keyring=False)
-    vault = WatchedVault(lambda: (None, ()), store, events, fresh_s=0)
+    vault = WatchedVault(lambda: (None, ()), store, events)
     before = vault.key()
 
     store.save("sk-or-v1-two", keyring=False)
@@ -54,28 +53,17 @@ def test_changed_key(store: KeyStore) -> None:
     assert ["key.changed"] == events.told
 
 
-def test_changed_in_a_moment(store: KeyStore) -> None:
-    """A running gateway has a new key in the moment that a command takes to end."""
-    store.save("sk-or-v1-one", keyring=False)
-    vault = WatchedVault(lambda: (None, ()), store, Recorder())
-    vault.key()
-
-    store.save("sk-or-v1-two", keyring=False)
-
-    assert comes_true(lambda: vault.key() == "sk-or-v1-two")
-
-
 def test_named_key_wins(store: KeyStore) -> None:
     """A key in the settings stands before the kept one."""
     store.save("sk-or-v1-kept", keyring=False)
 
-    assert "sk-or-v1-named" == WatchedVault(lambda: ("sk-or-v1-named", ()), store, Recorder(), fresh_s=0).key()
+    assert "sk-or-v1-named" == WatchedVault(lambda: ("sk-or-v1-named", ()), store, Recorder()).key()
 
 
 def test_removed_key(store: KeyStore) -> None:
     """Without a key a call is refused with what to do."""
     store.save("sk-or-v1-one", keyring=False)
-    vault = WatchedVault(lambda: (None, ()), store, Recorder(), fresh_s=0)
+    vault = WatchedVault(lambda: (None, ()), store, Recorder())
     vault.key()
 
     store.file.unlink()
@@ -96,7 +84,7 @@ def test_unusable_new_key(store: KeyStore, tmp_path: Path) -> None:
             return "sk-or-v1-one", (source,)
         raise ValueError("no key at all")
 
-    vault = WatchedVault(named, store, events, fresh_s=0)
+    vault = WatchedVault(named, store, events)
     vault.key()
     source.write_text("broken")
 
@@ -108,7 +96,7 @@ def test_spoiled_file(store: KeyStore) -> None:
     """A key file that was spoiled by hand is never used: the last good key stays."""
     events = Recorder()
     store.save("sk-or-v1-one", keyring=False)
-    vault = WatchedVault(lambda: (None, ()), store, events, fresh_s=0)
+    vault = WatchedVault(lambda: (None, ()), store, events)
     vault.key()
 
     store.file.write_text("sk-or-v1-one\nsk-or-v1-two\n")
@@ -128,7 +116,7 @@ def test_key_while_it_is_being_read(store: KeyStore) -> None:
             assert go_on.wait(5)
         return None, ()
 
-    vault = WatchedVault(named, store, Recorder(), fresh_s=0)
+    vault = WatchedVault(named, store, Recorder())
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(vault.key)
         assert reading.wait(5)
