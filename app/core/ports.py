@@ -108,6 +108,10 @@ class Peer(Protocol):
         """It has read nothing for a minute although something waits for it."""
         ...
 
+    def waits(self) -> None:
+        """It waits for its answer, all that could be done for it before is done: the server may begin another call."""
+        ...
+
     def cut(self) -> None:
         """Close the connection from this side."""
         ...

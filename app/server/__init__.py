@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
 from app.server.channel import Channel, attended
+from app.server.loop import Loop, Open
 from app.server.pump import Pump
+from app.server.turns import Turns
 from app.services.bulletin import READERS
 from app.services.lanes import Lane
 
@@ -69,7 +70,8 @@ class Lanes(ThreadedTaskDispatcher):
         request = channel.requests[0]
         # A head that cannot be parsed has neither; waitress answers it with its own 400.
         command, path = getattr(request, "command", ""), getattr(request, "path", "")
-        self._lane(command, path).add(channel.service)
+        lane = self._lane(command, path)
+        lane.add(channel.begin if lane is self._calls else channel.service)
 
     def _lane(self, command: str, path: str) -> Lane:
         if command == "POST":
@@ -117,9 +119,10 @@ class Server:
         self.sockets = sockets or listen(host, port)
         self.port: int = self.sockets[0].getsockname()[1]
         self.base_url = f"http://{_named(host)}:{self.port}"
-        self._map: dict[int, Any] = {}
+        self._map = Open()
         self._lanes = Lanes(calls)
         self._pump = Pump(_report)
+        turns = Turns()
         self._server = create_server(
             attended(application),
             map=self._map,
@@ -141,7 +144,7 @@ class Server:
         # Their stubs are wrong about much.
         self._listeners: list[Any] = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
-            listener.channel_class = functools.partial(Channel, self._pump)
+            listener.channel_class = functools.partial(Channel, self._pump, turns)
             if before_accept is not None:
                 listener.handle_accept = functools.partial(self._accept, listener.handle_accept, before_accept)
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
@@ -191,9 +194,10 @@ class Server:
         self._stop_asked.set()
 
     def _loop(self) -> None:
+        loop = Loop(self._map)
         try:
             while not self._closing:
-                wasyncore.loop(timeout=1, map=self._map, use_poll=True, count=1)
+                loop.turn(1.0)
                 self._reap(time.monotonic())
         finally:
             self._stop_asked.set()
@@ -204,7 +208,7 @@ class Server:
             return
         self._next_reap = now + 1.0
         unfinished: dict[Any, tuple[Any, float]] = {}
-        for channel in [one for one in self._map.values() if isinstance(one, HTTPChannel)]:
+        for channel in [one for one in list(self._map.values()) if isinstance(one, Channel)]:
             request = channel.request
             if request is None or channel.requests:
                 continue
@@ -213,6 +217,7 @@ class Server:
             unfinished[channel] = (request, since)
             if now - since > _REQUEST_S + getattr(request, "body_bytes_received", 0) / _SLOWEST_UPLOAD:
                 channel.will_close = True
+                channel.doubt()
         self._unfinished = unfinished
 
     def _accept(self, accept: Callable[[], None], before: Callable[[int], None]) -> None:

@@ -11,7 +11,9 @@ from waitress.channel import HTTPChannel
 from waitress.task import WSGITask
 from waitress.utilities import build_http_date
 
+from app.server.loop import Open
 from app.server.pump import Carried, Flow, Pump
+from app.server.turns import Turn, Turns
 
 _MOST_WAITING = 256 * 1024
 """Bytes. For whom so many wait, no more are read from OpenRouter until some are taken."""
@@ -105,6 +107,12 @@ class _Task(WSGITask):
         is_last = self.close_on_finish or asked.headers.get("CONNECTION", "").lower() == "close"
         return self.version == "1.1" and asked.command != "HEAD" and self.has_body and not is_last
 
+    def get_environment(self) -> Any:  # WSGI's own types
+        """WSGI's environment, with what the application calls when it has begun and only waits from now on."""
+        environ = super().get_environment()
+        environ["orgate.begun"] = self.channel.begun
+        return environ
+
     def write(self, data: bytes) -> None:
         """Send this part, after the head if that is still to be sent: the two leave together."""
         if self.wrote_header or not data:
@@ -126,7 +134,7 @@ class _Task(WSGITask):
 class _Doorbell:
     """The server as one of its channels sees it: its loop is woken only where there is something for it to do."""
 
-    def __init__(self, server: Any, channel: HTTPChannel) -> None:  # waitress has no types for it
+    def __init__(self, server: Any, channel: Channel) -> None:  # waitress has no types for it
         self._server = server
         self._channel = channel
 
@@ -137,14 +145,20 @@ class _Doorbell:
         """The loop listens to this channel anyway, unless a request waits that came before its turn."""
         channel = self._channel
         if channel.total_outbufs_len or channel.close_when_flushed or channel.will_close or channel.requests:
+            channel.doubt()
             self._server.pull_trigger()
 
 
 class Channel(HTTPChannel):
     """A connection of an app's."""
 
-    def __init__(self, pump: Pump, server: Any, *args: Any, **kwargs: Any) -> None:  # waitress's own signature
+    _fileno: int | None  # waitress's own
+
+    def __init__(self, pump: Pump, turns: Turns, server: Any, *args: Any, **kwargs: Any) -> None:  # waitress's
         self._pump = pump
+        self._turns = turns
+        self._open: Open = kwargs["map"]
+        self._turn: Turn | None = None
         self._parts: list[bytes] | None = None
         self._carried: Carried | None = None
         self._back: _Task | None = None
@@ -161,6 +175,19 @@ class Channel(HTTPChannel):
         with contextlib.suppress(_Detached):
             super().service()
 
+    def begin(self) -> None:
+        """Answer the oldest request, which is a call, when it is its turn."""
+        turn = self._turn = self._turns.take()
+        try:
+            self.service()
+        finally:
+            turn.over()
+
+    def begun(self) -> None:
+        """The call waits for its answer."""
+        if self._turn is not None:
+            self._turn.over()
+
     def leave_to_pump(self, task: _Task, flow: Flow, source: int) -> None:
         """The request stays the oldest one until its task comes back."""
         self._carried = self._pump.carry(flow, task, source)
@@ -170,6 +197,10 @@ class Channel(HTTPChannel):
         """Finish the request of a task that was carried."""
         self._carried, self._back = None, task
         self.service()
+
+    def doubt(self) -> None:
+        """Have the loop ask what it waits for."""
+        self._open.doubt(self._fileno)
 
     def handle_write(self) -> None:
         """Send what waits, in the server's loop."""

@@ -253,7 +253,7 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
                 yield good
             raise _no_answer("upstream_protocol_error", f"OpenRouter sent {error}.", run) from error
         opened.held = held
-        if reading.done:
+        if opened.meter.reading.done:
             # What follows [DONE] is no part of the answer.
             yield head(whole, reading.events - before)
             yield from _end_of(run, opened.answer)

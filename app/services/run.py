@@ -100,6 +100,7 @@ class Run:
     def sent(self) -> None:
         """The request of the attempt is out, all of it."""
         self._sent_at = self._clock.monotonic()
+        self.peer.waits()
 
     def left_of(self, seconds: float) -> float:
         """What is left of so many seconds that run from when the request was sent; all while it is being sent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,8 +16,10 @@ _STALLED_S = 60.0
 class WaitressPeer:
     """The Peer port on waitress's channel, which reads ahead and so notices a client that leaves (waitress ≥ 3.0.1)."""
 
-    def __init__(self, channel: Any) -> None:  # waitress has no types of its own
+    def __init__(self, channel: Any, begun: Callable[[], None]) -> None:  # waitress has no types of its own
+        """`begun` is what `waits` calls."""
         self._channel = channel
+        self.waits = begun
         self._waiting: tuple[float, float] | None = None
 
     def left(self) -> bool:
@@ -55,8 +58,15 @@ class UnseenPeer:
         """Nobody knows."""
         return False
 
+    def waits(self) -> None:
+        """Nobody wants to know."""
+
     def cut(self) -> None:
         """It cannot be done from here."""
+
+
+def _nobody() -> None:
+    """waitress by itself begins as many calls at once as it has threads."""
 
 
 def peer_of(environ: dict[str, Any]) -> Peer:
@@ -65,4 +75,4 @@ def peer_of(environ: dict[str, Any]) -> Peer:
     if given is not None:
         return given
     told = environ.get("waitress.client_disconnected")
-    return WaitressPeer(told.__self__) if told is not None else UnseenPeer()
+    return WaitressPeer(told.__self__, environ.get("orgate.begun", _nobody)) if told is not None else UnseenPeer()

@@ -32,6 +32,9 @@ class LinePeer:
         """The carrier looks after that."""
         return False
 
+    def waits(self) -> None:
+        """Nobody asks for it here."""
+
     def cut(self) -> None:
         """Hang up."""
         try:

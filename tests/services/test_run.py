@@ -25,12 +25,16 @@ class FakePeer:
         self.is_gone = False
         self.is_stalled = False
         self.was_cut = False
+        self.is_waiting = False
 
     def left(self) -> bool:
         return self.is_gone
 
     def stalled(self) -> bool:
         return self.is_stalled
+
+    def waits(self) -> None:
+        self.is_waiting = True
 
     def cut(self) -> None:
         self.was_cut = True
