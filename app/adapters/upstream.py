@@ -161,12 +161,15 @@ class HttpAttempt:
         self._lock = threading.Lock()
         self._sent_at: float | None = None
         self._on_sent: Callable[[float], None] = lambda _: None
+        self._on_connecting: Callable[[], None] = lambda: None
         self.phase = Phase.NEW
         self.cancelled = False
 
-    def send(self, on_sent: Callable[[float], None] = lambda _: None) -> HttpAnswer:
+    def send(
+        self, on_sent: Callable[[float], None] = lambda _: None, on_connecting: Callable[[], None] = lambda: None
+    ) -> HttpAnswer:
         """Send the request and wait for the answer's headers; raises GatewayError. `on_sent` is told how long."""
-        self._on_sent = on_sent
+        self._on_sent, self._on_connecting = on_sent, on_connecting
         active.attempt = self
         try:
             with mapped(self):
@@ -201,6 +204,8 @@ class HttpAttempt:
             connection.attempt = self
             if self.cancelled:
                 self._shut()
+        if phase is Phase.CONNECTING:
+            self._on_connecting()
         if phase is Phase.SENT:
             self._sent_at = time.monotonic()
             self._on_sent(self._headers_s)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = rb"[ !#-\[\]-~\x80-\xff]*"
-_TEXT = _PLAIN + rb'(?:\\["\\/bfnrt]' + _PLAIN + rb")*"
-"""The inside of a JSON string, but for the rare escapes by number."""
+_PLAIN = rb"[ !#-\[\]-~\x80-\xff]*+"
+_TEXT = _PLAIN + rb'(?:\\["\\/bfnrt]' + _PLAIN + rb")*+"
+"""
+The inside of a JSON string, but for the rare escapes by number. Possessive: there is but one way to read it, and to
+remember the others would take a hundred bytes for each escape.
+"""
 
 _SAID = re.compile(rb'"(?:arguments|content|partial_json|reasoning|text|thinking)": ?"(?!")(' + _TEXT + rb')"')
 _AS_TEXT = re.compile(_TEXT)

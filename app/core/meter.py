@@ -117,17 +117,18 @@ class StreamMeter:
         event = parse(data)
         if not isinstance(event, dict):
             raise BrokenEvent("an event that is not JSON")
+        before = self.reading.progress
         self._note(self.reading, event)
-        self._learn(data, event)
+        self._learn(data, event, self.reading.progress - before)
 
-    def _learn(self, data: bytes, event: dict[str, Json]) -> None:
+    def _learn(self, data: bytes, event: dict[str, Json], progress: int) -> None:
         """
         Of two events in the same frame the second shows whether others in it bring anything but more text.
 
         That holds until an event of another frame is read: the first one may then say again what that has changed.
         """
         self._frame = None
-        if self._last is not None and self._last.holds(data):
+        if progress == 1 and self._last is not None and self._last.holds(data):
             again = copy.deepcopy(self.reading)
             self._note(again, event)
             again.progress -= 1

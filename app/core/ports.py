@@ -79,12 +79,12 @@ class Attempt(Protocol):
         """How far it got."""
         ...
 
-    def send(self, on_sent: Callable[[float], None] = ...) -> Answer:
+    def send(self, on_sent: Callable[[float], None] = ..., on_connecting: Callable[[], None] = ...) -> Answer:
         """
         Send the request and wait for the answer's headers; raises GatewayError.
 
-        Once the last byte is out, `on_sent` is told the seconds that the headers may take: a read that is fed byte by
-        byte never times out by itself.
+        `on_connecting` is told when a connection must be made first. Once the last byte is out, `on_sent` is told the
+        seconds that the headers may take: a read that is fed byte by byte never times out by itself.
         """
         ...
 
@@ -109,7 +109,7 @@ class Peer(Protocol):
         ...
 
     def waits(self) -> None:
-        """It waits for its answer, all that could be done for it before is done: the server may begin another call."""
+        """The call waits for somebody else, such as for its answer: the server may begin another."""
         ...
 
     def cut(self) -> None:

@@ -91,5 +91,6 @@ class Loop:
 
 def _wanted(one: Any) -> int:  # any of waitress's objects
     """What it waits for, as it tells waitress's own loop."""
-    reads = select.POLLIN | select.POLLPRI if one.readable() else 0
+    reads = select.POLLIN if one.readable() else 0
+    # Not for urgent bytes, as waitress's does: it does not take them, and would be told of them without end.
     return reads | (select.POLLOUT if one.writable() and not one.accepting else 0)

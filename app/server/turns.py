@@ -8,6 +8,7 @@ and the pump, one thread among so many, leaves the streams waiting that run alre
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 
 _LONG_S = 0.005
@@ -17,6 +18,7 @@ class Turn:
     """The right to begin, until it is over."""
 
     def __init__(self) -> None:
+        self._until = time.monotonic() + _LONG_S
         self._lock = threading.Lock()
         self._lock.acquire()
 
@@ -25,9 +27,9 @@ class Turn:
         with suppress(RuntimeError):
             self._lock.release()
 
-    def await_end(self, timeout_s: float) -> None:
-        """Wait until it is over, or the time is up."""
-        self._lock.acquire(timeout=timeout_s)
+    def await_end(self) -> None:
+        """Wait until it is over, or has taken long."""
+        self._lock.acquire(timeout=max(0.0, self._until - time.monotonic()))
 
 
 class Turns:
@@ -45,6 +47,6 @@ class Turns:
         """
         with self._line:
             if self._last is not None:
-                self._last.await_end(_LONG_S)
+                self._last.await_end()
             turn = self._last = Turn()
             return turn

@@ -68,7 +68,7 @@ class Reader:
         `identified` is told OpenRouter's id of the generation as soon as it is known.
         """
         with self._failures(run, attempt):
-            answer = attempt.send(lambda headers_s: self._sent(run, headers_s))
+            answer = attempt.send(lambda headers_s: self._sent(run, headers_s), run.peer.waits)
             try:
                 return self._answered(run, answer, identified)
             except BaseException:

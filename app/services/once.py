@@ -80,6 +80,7 @@ class Repeats:
                 memory.end(entry, outcome, self._clock.monotonic())
 
     def _await(self, entry: Entry, peer: Peer) -> None:
+        peer.waits()
         while not entry.over.wait(_LOOK_S):
             if peer.left():
                 raise Left("The app closed the connection.")

@@ -123,6 +123,8 @@ class Run:
 
     def wait(self, seconds: float) -> None:
         """Sleep, unless the run is ended meanwhile: then raise why."""
+        if seconds > 0:
+            self.peer.waits()
         if self._ended.wait(seconds):
             assert self._why is not None
             raise self._why

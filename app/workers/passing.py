@@ -30,6 +30,7 @@ class Passage:
         """Pass the request on and wait for status and headers; raises OSError and EOFError."""
         told = {name: value for name, value in environ.items() if isinstance(value, str)}
         self._line.send((told, environ["wsgi.input"].read()))
+        self._peer.waits()
         status, headers = self._line.recv()
         return status, headers
 

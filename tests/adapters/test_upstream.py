@@ -87,6 +87,27 @@ def test_refused_connection() -> None:
     assert Phase.CONNECTING == attempt.phase
 
 
+def test_told_of_a_new_connection() -> None:
+    """It is told when a connection has to be made, and only then."""
+    told: list[str] = []
+
+    def twice(connection: socket.socket) -> None:
+        for _ in range(2):
+            answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")(connection)
+
+    with peer(twice) as url:
+        upstream = HttpUpstream(url, timeouts=FAST)
+        for number in range(2):
+            attempt = upstream.post("/chat/completions", b"{}", {}, key=KEY, stream=False)
+            answer = attempt.send(lambda _: told.append("sent"), lambda: told.append("connecting"))
+            assert b"{}" == answer.read()
+            told.append(str(number))
+
+    assert ["sent", "0", "sent", "1"] == [word for word in told if word != "connecting"]
+    assert "connecting" in told[: told.index("sent")]
+    assert "connecting" not in told[told.index("0") :]
+
+
 def test_unknown_name() -> None:
     """A name that does not resolve was never sent."""
     attempt = post("http://no-such-host.invalid")

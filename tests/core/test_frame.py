@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -77,6 +78,21 @@ def test_holds(event: bytes, holds: bool) -> None:
 def test_no_frame(event: bytes) -> None:
     """What brings no text where answers have theirs has no frame."""
     assert Frame.of(event) is None
+
+
+def test_large_event() -> None:
+    """An event of a megabyte of escapes takes no more memory than any other."""
+    event = BEFORE + b"\\n" * 2**19 + AFTER
+    frame = Frame.of(FRAMED)
+    tracemalloc.start()
+    try:
+        held = frame is not None and frame.holds(event) and Frame.of(event) is not None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert held
+    assert peak < 5 * len(event)
 
 
 TEXTS = st.text(max_size=6) | st.sampled_from(["a", "b c", '"', "\\", "ü", "\x00", '","usage":{"cost":5},"x":"'])

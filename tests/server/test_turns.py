@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,6 +76,18 @@ def test_nobody_waits_for_long(pool: ThreadPoolExecutor) -> None:
 
     for _ in range(3):
         assert pool.submit(given.take).result(5)
+
+
+@pytest.mark.usefixtures("patient")
+def test_nobody_waits_for_who_came_long_ago(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has had the turn for long holds up nobody who comes later, not even for a moment."""
+    now = [100.0]
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    given = Turns()
+    given.take()
+    now[0] += 31
+
+    assert pool.submit(given.take).result(5)
 
 
 class Application:

@@ -48,7 +48,7 @@ class FakeAttempt:
     def __init__(self) -> None:
         self.cancelled = 0
 
-    def send(self, on_sent: Callable[[float], None] = lambda _: None) -> Answer:
+    def send(self, on_sent: Callable[[float], None] = ..., on_connecting: Callable[[], None] = ...) -> Answer:
         raise NotImplementedError
 
     def cancel(self) -> None:
@@ -104,6 +104,17 @@ def test_wait(run: Run) -> None:
     run.wait(0)
 
     assert not run.is_over
+
+
+def test_waiting_is_told(run: Run, peer: FakePeer) -> None:
+    """The server hears of a wait, and of a request that is out, since it may begin another call meanwhile."""
+    run.wait(0)
+    before = peer.is_waiting
+    run.wait(0.001)
+    in_wait, peer.is_waiting = peer.is_waiting, False
+    run.sent()
+
+    assert (False, True, True) == (before, in_wait, peer.is_waiting)
 
 
 def test_end_wakes_a_wait(run: Run) -> None:
