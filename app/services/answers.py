@@ -258,15 +258,15 @@ def more(run: Run, opened: Opened) -> Iterator[bytes]:
             yield head(whole, reading.events - before)
             yield from _end_of(run, opened.answer)
             return
-        if whole:
-            # A slow app is no silent model.
-            left_s = run.stop_clock()
-            yield whole
-            run.start_clock(left_s)
         state = _state(reading)
         if state != seen:
             seen = state
             _expect_more(run, state)
+        if whole:
+            # A slow app is no silent model.
+            run.stop_clock()
+            yield whole
+            run.start_clock()
     held, opened.held = opened.held, b""
     if held:
         try:

@@ -13,6 +13,9 @@ from app.core.ledger import Hold
 from app.core.meter import Reading
 from app.core.ports import Attempt, Clock, Peer
 
+_MOST_GRACE_S = 120.0
+"""No system's sender leaves more between two tries."""
+
 
 @dataclass(frozen=True)
 class Clocks:
@@ -55,6 +58,8 @@ class Run:
         self._began = 0.0
         self._silent_at: float | None = None
         self._silence = ""
+        self._stopped_at = self._held_since = self._late_until = self._grace_s = 0.0
+        self._left_s: float | None = None
         self._sent_at: float | None = None
         self._silenced: str | None = None
 
@@ -95,6 +100,7 @@ class Run:
     def expect(self, within_s: float, code: str) -> None:
         """Something of use must come within so many seconds, or the attempt is cancelled for this reason."""
         self._silence = code
+        self._grace_s = 0.0
         self._silent_at = self._clock.monotonic() + within_s
 
     def sent(self) -> None:
@@ -106,16 +112,27 @@ class Run:
         """What is left of so many seconds that run from when the request was sent; all while it is being sent."""
         return seconds if self._sent_at is None else max(0.0, self._sent_at + seconds - self._clock.monotonic())
 
-    def stop_clock(self) -> float | None:
-        """Nothing is expected while the app reads; seconds that were left, for `start_clock`."""
+    def stop_clock(self) -> None:
+        """Nothing is expected while the app reads."""
         with self._lock:
             silent_at, self._silent_at = self._silent_at, None
-        return None if silent_at is None else silent_at - self._clock.monotonic()
+        self._stopped_at = self._clock.monotonic()
+        self._left_s = None if silent_at is None else silent_at - self._stopped_at
 
-    def start_clock(self, left_s: float | None) -> None:
-        """Go on where the clock was stopped."""
-        if left_s is not None:
-            self._silent_at = self._clock.monotonic() + left_s
+    def start_clock(self) -> None:
+        """
+        Go on where the clock was stopped, and wait for as long again as the app let OpenRouter wait.
+
+        A sender that was not let send tries again at intervals that double (RFC 6298, 5.5; RFC 9293, 3.8.6.1), so that
+        it may be late by as much as it was held up. Another pause before that time is over makes one with this.
+        """
+        now = self._clock.monotonic()
+        if self._stopped_at > self._late_until:
+            self._held_since = self._stopped_at
+        self._grace_s = min(now - self._held_since, _MOST_GRACE_S)
+        self._late_until = now + self._grace_s
+        if self._left_s is not None:
+            self._silent_at = now + self._left_s
 
     def relax(self) -> None:
         """Nothing is expected any more."""
@@ -154,7 +171,7 @@ class Run:
 
     def _end_silence(self) -> None:
         with self._lock:
-            if self._silent_at is None or self._clock.monotonic() <= self._silent_at:
+            if self._silent_at is None or self._clock.monotonic() <= self._silent_at + self._grace_s:
                 return
             self._silenced, self._silent_at = self._silence, None
             silent = self._attempt

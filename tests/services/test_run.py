@@ -216,6 +216,72 @@ def test_relaxed(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
     assert 0 == attempt.cancelled
 
 
+def pause(run: Run, clock: FakeClock, seconds: float) -> None:
+    """The app reads nothing for so long."""
+    run.stop_clock()
+    clock.time += seconds
+    run.tick()
+    run.start_clock()
+
+
+def test_app_that_pauses(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """After a pause of the app's OpenRouter may be late by as much as it was held up, and no more."""
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_stalled")
+    clock.time += 4
+    pause(run, clock, 20)
+    clock.time += 6 + 20
+    run.tick()
+    before = attempt.cancelled
+    clock.time += 1
+    run.tick()
+
+    assert [0, 1] == [before, attempt.cancelled]
+
+
+def test_pauses_with_little_between_them(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """What was on its way during a pause comes at once, and a pause after it is counted with the first."""
+    run.enter(attempt, "a/b")
+    for _ in range(2):
+        run.expect(10.0, "upstream_stalled")
+        pause(run, clock, 20)
+        clock.time += 1
+    clock.time += 9 + 41
+    run.tick()
+    before = attempt.cancelled
+    clock.time += 1
+    run.tick()
+
+    assert [0, 1] == [before, attempt.cancelled]
+
+
+def test_pause_long_ago(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """A sender that has come again after a pause is expected as before it."""
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_stalled")
+    pause(run, clock, 5)
+    clock.time += 6
+    run.expect(10.0, "upstream_stalled")
+    pause(run, clock, 0)
+    clock.time += 11
+    run.tick()
+
+    assert 1 == attempt.cancelled
+
+
+def test_patience_has_an_end(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """However long an app pauses, OpenRouter is waited for two minutes longer at most."""
+    run = make_run(clock)
+    run.deadline += 1000
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_stalled")
+    pause(run, clock, 500)
+    clock.time += 131
+    run.tick()
+
+    assert 1 == attempt.cancelled
+
+
 def test_silence_before_the_first_attempt(run: Run, clock: FakeClock) -> None:
     """An expectation without an attempt ends nothing."""
     run.expect(10.0, "upstream_silent")

@@ -17,6 +17,7 @@ from app.adapters.upstream import HttpUpstream, Timeouts
 from app.core.errors import GatewayError
 from app.core.sse import SseDecoder
 from app.services import answers
+from tests.lab.client.raw_app import RawApp, pause
 from tests.lab.upstream import plays
 from tests.lab.upstream.lab import SHORT, Lab, Seen, assert_answered, assert_broken_off
 from tests.lab.upstream.plays import DONE, TEXT, USAGE, chunk, ended, good, refusing, said, streaming, streaming_then
@@ -553,6 +554,31 @@ def test_quota_in_the_middle(make_lab: Callable[..., Lab]) -> None:
     assert (429, "rate_limit_error", "quota_exceeded", "false") == after_one.refusal
     assert [busy] == lab.told(after_one) == lab.sent(busy)
     assert (429, "rate_limit_error", "quota_exceeded", "true") == before_any.refusal
+
+
+def test_late_after_a_pause_of_the_app(make_lab: Callable[..., Lab]) -> None:
+    """OpenRouter may be late by as long as the app held it up: its sender tries again ever more seldom meanwhile."""
+    lab, resumed = make_lab(), threading.Event()
+    for listener in lab.gateway.server.sockets:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    def play(peer: Peer) -> None:
+        peer.send(plays.chunked(plays.EVENTS) + chunk(said("x" * 400) * 1000))
+        resumed.wait(10)
+        peer.pause(1.2)
+        peer.send(chunk(said()) + chunk(ended(usage=USAGE)) + chunk(DONE) + chunk(b""))
+
+    app = RawApp(lab.gateway, lab.token, buffer=4096)
+    app.chat(lab.model(play), "X-Orgate-Idle-Timeout: 0.5", stream=True)
+    app.read_until(b"data: ")
+    pause(2.0)
+    resumed.set()
+    reply = app.reply_rest(b"0\r\n\r\n")
+    app.socket.close()
+
+    assert TEXT.encode() in reply
+    assert DONE in reply
+    assert b'"error"' not in reply
 
 
 STREAMED_SO_FAR: dict[str, tuple[Play, list[str]]] = {
