@@ -64,18 +64,23 @@ class Lanes(ThreadedTaskDispatcher):
         self._health = Lane("orgate-health", _HEALTH_THREADS, _report)
         # The last few say at once that there are too many.
         self._events = Lane("orgate-events", READERS + _HEALTH_THREADS, _report)
+        self._turns = Turns(self._calls.add)
 
     def add_task(self, channel: Any) -> None:  # waitress's channel has no types
         """Run the channel's oldest request soon."""
         request = channel.requests[0]
         # A head that cannot be parsed has neither; waitress answers it with its own 400.
         command, path = getattr(request, "command", ""), getattr(request, "path", "")
-        lane = self._lane(command, path)
-        lane.add(channel.begin if lane is self._calls else channel.service)
-
-    def _lane(self, command: str, path: str) -> Lane:
         if command == "POST":
-            return self._calls
+            self._turns.add(channel.begin)
+        else:
+            self._lane(path).add(channel.service)
+
+    def patience_s(self) -> float | None:
+        """So many seconds later it is to be asked again whether a call keeps others waiting; None while none wait."""
+        return self._turns.patience_s()
+
+    def _lane(self, path: str) -> Lane:
         if path.endswith("/events"):
             return self._events
         # Others of the short requests may wait for OpenRouter; whether the gateway is well must not wait for them.
@@ -122,7 +127,6 @@ class Server:
         self._map = Open()
         self._lanes = Lanes(calls)
         self._pump = Pump(_report)
-        turns = Turns()
         self._server = create_server(
             attended(application),
             map=self._map,
@@ -144,7 +148,7 @@ class Server:
         # Their stubs are wrong about much.
         self._listeners: list[Any] = [one for one in self._map.values() if isinstance(one, BaseWSGIServer)]
         for listener in self._listeners:
-            listener.channel_class = functools.partial(Channel, self._pump, turns)
+            listener.channel_class = functools.partial(Channel, self._pump)
             if before_accept is not None:
                 listener.handle_accept = functools.partial(self._accept, listener.handle_accept, before_accept)
         self._loop_thread = threading.Thread(target=self._loop, name="orgate-loop", daemon=True)
@@ -197,7 +201,8 @@ class Server:
         loop = Loop(self._map)
         try:
             while not self._closing:
-                loop.turn(1.0)
+                patience_s = self._lanes.patience_s()
+                loop.turn(1.0 if patience_s is None else patience_s)
                 self._reap(time.monotonic())
         finally:
             self._stop_asked.set()

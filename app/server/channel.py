@@ -13,7 +13,7 @@ from waitress.utilities import build_http_date
 
 from app.server.loop import Open
 from app.server.pump import Carried, Flow, Pump
-from app.server.turns import Turn, Turns
+from app.server.turns import Turn
 
 _MOST_WAITING = 256 * 1024
 """Bytes. For whom so many wait, no more are read from OpenRouter until some are taken."""
@@ -154,9 +154,8 @@ class Channel(HTTPChannel):
 
     _fileno: int | None  # waitress's own
 
-    def __init__(self, pump: Pump, turns: Turns, server: Any, *args: Any, **kwargs: Any) -> None:  # waitress's
+    def __init__(self, pump: Pump, server: Any, *args: Any, **kwargs: Any) -> None:  # waitress's
         self._pump = pump
-        self._turns = turns
         self._open: Open = kwargs["map"]
         self._turn: Turn | None = None
         self._parts: list[bytes] | None = None
@@ -175,18 +174,19 @@ class Channel(HTTPChannel):
         with contextlib.suppress(_Detached):
             super().service()
 
-    def begin(self) -> None:
-        """Answer the oldest request, which is a call, when it is its turn."""
-        turn = self._turn = self._turns.take()
+    def begin(self, turn: Turn) -> None:
+        """Answer the oldest request, which is a call; it is its turn."""
+        self._turn = turn
         try:
             self.service()
         finally:
-            turn.over()
+            self._turn = None
 
     def begun(self) -> None:
         """The call waits for its answer."""
-        if self._turn is not None:
-            self._turn.over()
+        turn = self._turn
+        if turn is not None:
+            turn.over()
 
     def leave_to_pump(self, task: _Task, flow: Flow, source: int) -> None:
         """The request stays the oldest one until its task comes back."""

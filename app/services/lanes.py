@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 
 _IDLE_S = 30.0
+
+Work = Callable[[], None]
 
 
 class Lane:
@@ -16,42 +18,77 @@ class Lane:
         self._name = name
         self._most = most
         self._on_failure = on_failure
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._idle = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._waiting: deque[Work] = deque()
+        self._resting: list[_Worker] = []
         self._threads = 0
         self._load = 0  # work that runs or waits
 
-    def add(self, work: Callable[[], None]) -> None:
+    def add(self, work: Work) -> None:
         """Have this done soon."""
-        with self._idle:
+        with self._lock:
             self._load += 1
-            if self._threads < min(self._load, self._most):
+            if self._resting:
+                # The one that has rested least: the others may end.
+                self._resting.pop().give(work)
+            elif self._threads < self._most:
                 self._threads += 1
-                threading.Thread(target=self._run, name=self._name, daemon=True).start()
-        self._work.put(work)
+                worker = _Worker(work)
+                threading.Thread(target=self._run, args=(worker,), name=self._name, daemon=True).start()
+            else:
+                self._waiting.append(work)
 
     def wait_idle(self, timeout_s: float) -> None:
         """Wait until nothing runs or waits, or the time is up."""
-        with self._idle:
+        with self._lock:
             self._idle.wait_for(lambda: self._load == 0, timeout_s)
 
-    def _run(self) -> None:
-        while True:
-            try:
-                work = self._work.get(timeout=_IDLE_S)
-            except queue.Empty:
-                with self._idle:
-                    if self._load < self._threads:
-                        self._threads -= 1
-                        return
-                continue
+    def _run(self, worker: _Worker) -> None:
+        while (work := worker.taken() or self._last_chance(worker)) is not None:
             try:
                 work()
             except Exception as error:
                 self._on_failure(error)
             # Nothing of the work may outlive it in an idle thread.
             del work
-            with self._idle:
-                self._load -= 1
-                if self._load == 0:
-                    self._idle.notify_all()
+            self._done(worker)
+
+    def _done(self, worker: _Worker) -> None:
+        with self._lock:
+            self._load -= 1
+            if self._waiting:
+                worker.give(self._waiting.popleft())
+                return
+            self._resting.append(worker)
+            if self._load == 0:
+                self._idle.notify_all()
+
+    def _last_chance(self, worker: _Worker) -> Work | None:
+        """What was given to the worker just when it had rested for long enough to end."""
+        with self._lock:
+            if worker in self._resting:
+                self._resting.remove(worker)
+                self._threads -= 1
+                return None
+        return worker.taken()
+
+
+class _Worker:
+    """What one thread does next. It is woken alone: threads that share a queue wake each other for nothing."""
+
+    def __init__(self, work: Work) -> None:
+        self._work: Work | None = work
+        self._bell = threading.Lock()
+
+    def give(self, work: Work) -> None:
+        """Have it do this; it does nothing else now."""
+        self._work = work
+        self._bell.release()
+
+    def taken(self) -> Work | None:
+        """What it was given, waited for as long as a thread rests; None when that was nothing."""
+        if not self._bell.acquire(timeout=_IDLE_S):
+            return None
+        work, self._work = self._work, None
+        return work

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import http.client
+import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from app.server import Server, turns
-from app.server.turns import Turns
+from app.server.turns import Turn, Turns
 
 _A_MOMENT_S = 0.2
 
@@ -37,57 +38,93 @@ def is_waiting(future: Future[Any]) -> bool:
     return False
 
 
-@pytest.mark.usefixtures("patient")
-def test_one_after_another(pool: ThreadPoolExecutor) -> None:
-    """The next turn begins where the one before is over."""
-    given = Turns()
-    first = given.take()
-    second = pool.submit(given.take)
-    waited = is_waiting(second)
+class Calls:
+    """Calls that go on until the test ends, and the turns of those that were begun."""
 
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.turns = Turns(lambda run: pool.submit(run) and None)
+        self.end = threading.Event()
+        self._begun: queue.Queue[Turn] = queue.Queue()
+
+    def add(self, count: int) -> None:
+        """So many more."""
+        for _ in range(count):
+            self.turns.add(self._begin)
+
+    def begun(self) -> Turn | None:
+        """The next one that has begun, or soon does."""
+        with suppress(queue.Empty):
+            return self._begun.get(timeout=_A_MOMENT_S)
+        return None
+
+    def _begin(self, turn: Turn) -> None:
+        self._begun.put(turn)
+        assert self.end.wait(10)
+
+
+@pytest.fixture
+def calls(pool: ThreadPoolExecutor) -> Iterator[Calls]:
+    calls = Calls(pool)
+    yield calls
+    calls.end.set()
+
+
+@pytest.mark.usefixtures("patient")
+def test_one_after_another(calls: Calls) -> None:
+    """The next call is begun where the turn of the one before is over."""
+    calls.add(3)
+    first, second = calls.begun(), calls.begun()
+    assert first is not None
     first.over()
 
-    third = pool.submit(lambda: (second.result(5), given.take())[1])
-    assert (True, True) == (waited, is_waiting(third))
-    second.result(5).over()
-    third.result(5).over()
+    assert second is None
+    assert calls.begun() is not None
+    assert calls.begun() is None
 
 
 @pytest.mark.usefixtures("patient")
-def test_over_twice(pool: ThreadPoolExecutor) -> None:
+def test_over_twice(calls: Calls) -> None:
     """A turn that is given up twice is no other's."""
-    given = Turns()
-    first = given.take()
+    calls.add(3)
+    first = calls.begun()
+    assert first is not None
     first.over()
-    second = given.take()
+    calls.begun()
     first.over()
 
-    third = pool.submit(given.take)
-
-    assert is_waiting(third)
-    second.over()
-    third.result(5)
-
-
-def test_nobody_waits_for_long(pool: ThreadPoolExecutor) -> None:
-    """Who has the turn and waits for something itself holds nobody up."""
-    given = Turns()
-    given.take()
-
-    for _ in range(3):
-        assert pool.submit(given.take).result(5)
+    assert calls.begun() is None
 
 
 @pytest.mark.usefixtures("patient")
-def test_nobody_waits_for_who_came_long_ago(pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has had the turn for long holds up nobody who comes later, not even for a moment."""
+def test_end_of_a_call(calls: Calls) -> None:
+    """A call that has ended has no turn, whatever it said."""
+    calls.add(2)
+    calls.begun()
+    before = calls.begun()
+    calls.end.set()
+
+    assert before is None
+    assert calls.begun() is not None
+
+
+@pytest.mark.usefixtures("patient")
+def test_nobody_waits_for_long(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has the turn and waits for something itself holds nobody up, nor those who come later."""
     now = [100.0]
     monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    given = Turns()
-    given.take()
-    now[0] += 31
+    calls.add(1)
+    alone = calls.turns.patience_s()
+    calls.add(2)
+    now[0] += 20
+    left = calls.turns.patience_s()
+    begun = [calls.begun(), calls.begun()]
+    now[0] += 11
+    calls.turns.patience_s()
 
-    assert pool.submit(given.take).result(5)
+    assert (None, 10) == (alone, left)
+    assert [True, False] == [turn is not None for turn in begun]
+    assert calls.begun() is not None
+    assert calls.begun() is None
 
 
 class Application:
@@ -140,6 +177,18 @@ def test_next_call_while_one_waits(application: Application, ask: Callable[..., 
     assert 200 == ask("/quick").result(5)
     application.answers.set()
     assert [200, 200] == [each.result(5) for each in waiting]
+
+
+def test_call_behind_one_that_does_not_say_that_it_waits(
+    application: Application, ask: Callable[..., Future[int]]
+) -> None:
+    """It is begun all the same, soon."""
+    busy = ask("/works")
+    assert application.came.acquire(timeout=5)
+
+    assert 200 == ask("/quick").result(5)
+    application.answers.set()
+    assert 200 == busy.result(5)
 
 
 @pytest.mark.usefixtures("patient")
