@@ -62,7 +62,8 @@ class WatchedVault:
     The key that stands in the settings, else the one in the store, as of now.
 
     `named` looks the settings up again: the key they name and the files they come from; it raises ValueError when
-    that key cannot be used, and then the last good one stays. Looking costs a few file stats per call.
+    that key cannot be used, and then the last good one stays. Looking costs a file stat per call for each of those
+    files: none where the environment has the key.
     """
 
     def __init__(self, named: Callable[[], tuple[str | None, tuple[Path, ...]]], store: KeyStore, events: Events):
@@ -90,7 +91,7 @@ class WatchedVault:
         before = self._key
         try:
             named, files = self._named()
-            self._watched = (*files, self._store.file)
+            self._watched = files if named else (*files, self._store.file)
             # Taken before the files are read once more: what changes meanwhile is seen next time. It is kept only
             # once the key is there, since who finds it kept does not wait for the lock.
             seen = self._look()

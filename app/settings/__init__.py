@@ -230,9 +230,8 @@ def load(
 def find_key(environment: Mapping[str, str], working_folder: Path) -> tuple[str | None, tuple[Path, ...]]:
     """The key that the settings name right now, and the files whose change would change it; raises SettingsError."""
     sources = Sources({}, environment, working_folder, _BY_NAME)
-    found = sources.find("OPENROUTER_API_KEY")
-    watched = (*sources.files, found.file) if found and found.file else sources.files
-    return _value(_BY_NAME["OPENROUTER_API_KEY"], found), watched
+    name = "OPENROUTER_API_KEY"
+    return _value(_BY_NAME[name], sources.find(name)), sources.deciding(name)
 
 
 def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:

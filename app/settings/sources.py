@@ -56,7 +56,7 @@ class Sources:
         self.folders = _folders(_first("ORGATE_STATE_DIR", strong))
         far, table = self.folders.config / ".env", self.folders.config / "config.toml"
         self._all = [*strong, (str(far), _dotenv(far)), (str(table), _config(table, known))]
-        self.files = (near, far, table)
+        self._files = (None, None, near, far, table)
         state = self.find("ORGATE_STATE_DIR")
         if state is not None and _folders(state) != self.folders:
             raise SettingsError(
@@ -67,6 +67,16 @@ class Sources:
     def find(self, name: str) -> Found | None:
         """The strongest text for this name; raises SettingsError when it and its `_FILE` twin stand side by side."""
         return _first(name, self._all)
+
+    def deciding(self, name: str) -> tuple[Path, ...]:
+        """The files whose change can change what is found: where it stands, what is asked before that, and its own."""
+        asked: list[Path] = []
+        for source, file in zip(self._all, self._files, strict=True):
+            asked += [file] if file else []
+            found = _first(name, [source])
+            if found is not None:
+                return (*asked, found.file) if found.file else tuple(asked)
+        return tuple(asked)
 
 
 def _first(name: str, sources: list[tuple[str, Mapping[str, str]]]) -> Found | None:

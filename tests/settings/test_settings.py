@@ -753,10 +753,14 @@ def test_find_key(folder: Path, state: Path) -> None:
     watched = (folder / ".env", state / ".env", state / "config.toml")
 
     assert (None, watched) == find_key(environment, folder)
-    (state / ".env").write_text(f"OPENROUTER_API_KEY={KEY}")
+    (state / "config.toml").write_text(f'openrouter_api_key = "{KEY}"')
     assert (KEY, watched) == find_key(environment, folder)
-    (folder / ".env").write_text(f"OPENROUTER_API_KEY={OTHER_KEY}")
-    assert (OTHER_KEY, watched) == find_key(environment, folder)
+    (state / ".env").write_text(f"OPENROUTER_API_KEY={OTHER_KEY}")
+    assert (OTHER_KEY, watched[:2]) == find_key(environment, folder)
+    (folder / ".env").write_text(f"OPENROUTER_API_KEY={KEY}")
+    assert (KEY, watched[:1]) == find_key(environment, folder)
+    environment["OPENROUTER_API_KEY"] = OTHER_KEY
+    assert (OTHER_KEY, ()) == find_key(environment, folder)
 
 
 @pytest.mark.parametrize("place", ["environment", ".env", "config.toml"])
