@@ -31,8 +31,8 @@ class AlertCommand:
         self._command = tuple(command)
         self._events = events
         self._waiting: queue.Queue[Notice] = queue.Queue(_MOST_WAITING)
-        self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        # Made now, and not by a thread that may have to stay on one core: what it starts would have to as well.
+        threading.Thread(target=self._run, name="orgate-alerts", daemon=True).start()
 
     def tell(self, notice: Notice) -> None:
         """Have the program run for this alert soon; when too many wait for it, this one is left out."""
@@ -40,10 +40,6 @@ class AlertCommand:
             self._waiting.put_nowait(notice)
         except queue.Full:
             self._failed(notice, "too many alerts wait for it")
-        with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="orgate-alerts", daemon=True)
-                self._thread.start()
 
     def _run(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from app.adapters.logs import configure, log_crashes
 from app.carrier import Carrier, create_carrier
 from app.core.pauses import ended, paused
 from app.server import Server
+from app.server.onecore import OneCore
 from app.settings import Settings
 from app.workers.lines import Line, Lines
 from app.workers.places import SharedPlaces
@@ -78,6 +79,7 @@ def main(number: int, orders_fd: int, door_fd: int, places_fd: int, *listening: 
         calls=settings.max_streams,
         sockets=[socket.socket(fileno=one) for one in listening],
         before_accept=places.give_way,
+        core=OneCore(number),
     )
     server.stop_on_signals(signal.SIGTERM)
     orders = Orders(line, carrier, server)

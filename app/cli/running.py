@@ -62,6 +62,7 @@ def _run(
     from app.adapters.statefiles import private_folder
     from app.factory import CREW, create_app
     from app.server import PortTaken, Server, is_loopback
+    from app.server.onecore import OneCore
     from app.settings import SettingsError, unknown_names
 
     if not is_loopback(settings.host) and not allow_remote:
@@ -83,7 +84,14 @@ def _run(
             log_crashes(services.events)
             crew: Crew | None = app.extensions[CREW][0]
             give_way = crew.places.give_way if crew else None
-            server = Server(app, settings.host, settings.port, calls=settings.max_streams, before_accept=give_way)
+            server = Server(
+                app,
+                settings.host,
+                settings.port,
+                calls=settings.max_streams,
+                before_accept=give_way,
+                core=OneCore(),
+            )
         except SettingsError as error:
             raise Failure(str(error), MISUSED) from None
         except PortTaken as error:

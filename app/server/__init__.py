@@ -24,6 +24,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from app.server.channel import Channel, attended
 from app.server.loop import Loop, Open
+from app.server.onecore import OneCore
 from app.server.pump import Pump
 from app.server.turns import Turns
 from app.services.bulletin import READERS
@@ -115,15 +116,18 @@ class Server:
         calls: int,
         sockets: list[socket.socket] | None = None,
         before_accept: Callable[[int], None] | None = None,
+        core: OneCore | None = None,
     ) -> None:
         """
         `sockets` listen already, for another process too; without them new ones do, on host and port.
 
-        `before_accept` is told how many connections there are before another is taken, in the server's loop.
+        `before_accept` is told how many connections there are before another is taken, in the server's loop. `core` has
+        the process stay on one core while it is busy.
         """
         self.sockets = sockets or listen(host, port)
         self.port: int = self.sockets[0].getsockname()[1]
         self.base_url = f"http://{_named(host)}:{self.port}"
+        self._core = core
         self._map = Open()
         self._lanes = Lanes(calls)
         self._pump = Pump(_report)
@@ -204,6 +208,8 @@ class Server:
                 patience_s = self._lanes.patience_s()
                 loop.turn(1.0 if patience_s is None else patience_s)
                 self._reap(time.monotonic())
+                if self._core is not None:
+                    self._core.look()
         finally:
             self._stop_asked.set()
 
