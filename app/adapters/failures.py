@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import requests
@@ -13,6 +12,15 @@ import urllib3
 
 from app.core.attempts import Phase
 from app.core.errors import GatewayError, TimedOut, UpstreamFailed
+
+_FOREIGN = (
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    ValueError,
+    AttributeError,
+)
 
 
 class Followed(Protocol):
@@ -22,18 +30,19 @@ class Followed(Protocol):
     cancelled: bool
 
 
-@contextmanager
-def mapped(attempt: Followed) -> Iterator[None]:
+class mapped:  # noqa: N801 it reads as the function that it could be, and is entered several times in every call
     """Turn whatever is raised inside into a GatewayError, by the phase that the attempt has reached."""
-    try:
-        yield
-    except GatewayError:
-        raise
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException) as error:
-        raise _failure(error, attempt) from _bare(error)
-    except (OSError, ValueError, AttributeError) as error:
-        # A response closed by another thread while it is read shows itself as any of these.
-        raise _failure(error, attempt) from _bare(error)
+
+    def __init__(self, attempt: Followed) -> None:
+        self._attempt = attempt
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # A response closed by another thread while it is read shows itself as any of the last three.
+        if isinstance(error, _FOREIGN) and not isinstance(error, GatewayError):
+            raise _failure(error, self._attempt) from _bare(error)
 
 
 def _failure(error: Exception, attempt: Followed) -> GatewayError:

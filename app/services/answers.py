@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.core import verdict
@@ -67,7 +67,7 @@ class Reader:
 
         `identified` is told OpenRouter's id of the generation as soon as it is known.
         """
-        with self._failures(run, attempt):
+        try:
             answer = attempt.send(lambda headers_s: self._sent(run, headers_s), run.peer.waits)
             try:
                 return self._answered(run, answer, identified)
@@ -75,6 +75,10 @@ class Reader:
                 # What was not read never will be: OpenRouter sees the connection close before anything else is tried.
                 answer.close()
                 raise
+        except GatewayError as raised:
+            error = run.seen(raised)
+            cause = Cause.LEFT if run.is_over else verdict.of_failure(error, attempt.phase)
+            raise Failure(cause, error) from raised
 
     def _sent(self, run: Run, headers_s: float) -> None:
         """The request is out: its headers are due, and the first content, for which headers are no excuse."""
@@ -95,15 +99,6 @@ class Reader:
             return self._plain(run, answer)
         run.expect(run.left_of(_first_content_s(run)), "upstream_silent")
         return self._opened(run, answer)
-
-    @contextmanager
-    def _failures(self, run: Run, attempt: Attempt) -> Iterator[None]:
-        try:
-            yield
-        except GatewayError as raised:
-            error = run.seen(raised)
-            cause = Cause.LEFT if run.is_over else verdict.of_failure(error, attempt.phase)
-            raise Failure(cause, error) from raised
 
     def _refused(self, answer: Answer, body: bytes) -> Failure:
         error = refusal(answer.status, answer.headers, body, self._clock.now())

@@ -95,7 +95,8 @@ class Relay:
         self._watch = Watch(events)
         self._lane = Lane("orgate-pursuit", calls, lambda error: events.broke("relay.broke", error))
         self._running: dict[str, Run] = {}
-        self._idle = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._stopping = False
 
     def deliver(self, call: Call, peer: Peer) -> Delivery:
@@ -153,7 +154,7 @@ class Relay:
 
     def end_running(self, app: str, why: Callable[[str], GatewayError] = ended) -> int:
         """End the running calls of this app (or of EVERYBODY), which are told why; how many those were."""
-        with self._idle:
+        with self._lock:
             running = [run for run in self._running.values() if app in (run.call.app, EVERYBODY)]
         for run in running:
             run.end(why(run.call.app))
@@ -170,7 +171,7 @@ class Relay:
         )
 
     def _begin(self, run: Run) -> None:
-        with self._idle:
+        with self._lock:
             if self._stopping:
                 raise Unavailable("The gateway is stopping.", code="stopping", retry_after_s=5, should_retry=True)
             if self._pauses.paused() & {run.call.app, EVERYBODY}:
@@ -217,7 +218,7 @@ class Relay:
 
     def _end(self, run: Run, status: int, outcome: str) -> None:
         """Settle the call once: forget it, write down what it cost, tell the sinks."""
-        with self._idle:
+        with self._lock:
             if self._running.pop(run.call.id, None) is None:
                 return
             if not self._running:

@@ -29,13 +29,14 @@ class Watch:
 
     def __init__(self, events: Events) -> None:
         self._events = events
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._runs: set[Watched] = set()
         self._thread: threading.Thread | None = None
 
     def add(self, run: Watched) -> None:
         """Look after this run."""
-        with self._changed:
+        with self._lock:
             self._runs.add(run)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="orgate-watch", daemon=True)
@@ -45,7 +46,7 @@ class Watch:
 
     def remove(self, run: Watched) -> None:
         """It is over."""
-        with self._changed:
+        with self._lock:
             self._runs.discard(run)
 
     def _look(self) -> None:
