@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from app.sandbox import Sandbox
 from tests.gateway import Gateway
+from tests.lab.client.raw_app import pause
 
 
 def _models(sandbox: Sandbox) -> list[str]:
@@ -54,6 +56,17 @@ def test_story_is_the_apps_own(gateway: Gateway) -> None:
     statuses = [gateway.get(f"/calls/{call_id}", token=token).status_code for token in (mine, other, owner)]
 
     assert [200, 404, 200] == statuses
+
+
+def test_names_in_the_order_of_time(gateway: Gateway) -> None:
+    """Calls are named in the order in which they came, so that a ledger of any size writes new rows beside the last."""
+    names = []
+    for _ in range(3):
+        names.append(gateway.chat().headers["x-orgate-call-id"])
+        pause(0.002)
+
+    assert names == sorted(names)
+    assert all(re.fullmatch("call_[0-9a-f]{24}", name) for name in names)
 
 
 def test_whole_delivery(gateway: Gateway) -> None:
