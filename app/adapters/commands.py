@@ -31,8 +31,8 @@ class AlertCommand:
         self._command = tuple(command)
         self._events = events
         self._waiting: queue.Queue[Notice] = queue.Queue(_MOST_WAITING)
-        # Made now, and not by a thread that may have to stay on one core: what it starts would have to as well.
-        threading.Thread(target=self._run, name="orgate-alerts", daemon=True).start()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def tell(self, notice: Notice) -> None:
         """Have the program run for this alert soon; when too many wait for it, this one is left out."""
@@ -40,8 +40,13 @@ class AlertCommand:
             self._waiting.put_nowait(notice)
         except queue.Full:
             self._failed(notice, "too many alerts wait for it")
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="orgate-alerts", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
+        _may_run_anywhere()
         while True:
             notice = self._waiting.get()
             try:
@@ -75,6 +80,14 @@ class AlertCommand:
     def _failed(self, notice: Notice, why: str) -> None:
         # Its arguments may hold secrets of the owner's, such as a web hook's address.
         self._events.warn("alert.command_failed", program=Path(self._command[0]).name, alert=notice.event, why=why)
+
+
+def _may_run_anywhere() -> None:
+    """Let this thread, and the programs it starts, run where the process may: a busy gateway stays on one core."""
+    main = threading.main_thread().native_id
+    if hasattr(os, "sched_setaffinity") and main is not None:
+        with suppress(OSError):
+            os.sched_setaffinity(0, os.sched_getaffinity(main))
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,9 @@ from app.core.ports import Events
 _IN_KEYRING = "in the keyring"
 _SERVICE, _USER = "orgate", "openrouter"
 
+Named = tuple[str | None, tuple[Path, ...], tuple[Path, ...]]
+"""A key, the files whose change can change it, and all that were read for it."""
+
 
 class KeyringMissing(Exception):
     """The operating system's keyring cannot be used here."""
@@ -61,17 +64,18 @@ class WatchedVault:
     """
     The key that stands in the settings, else the one in the store, as of now.
 
-    `named` looks the settings up again: the key they name and the files they come from; it raises ValueError when
-    that key cannot be used, and then the last good one stays. Looking costs a file stat per call for each of those
-    files: none where the environment has the key.
+    `named` looks the settings up again: the key they name, the files whose change can change it, and all that were
+    read; it raises ValueError when that key cannot be used, and then the last good one stays. Looking costs a file stat
+    per call for each file that can change the key, the store's among them: none where the environment has the key.
     """
 
-    def __init__(self, named: Callable[[], tuple[str | None, tuple[Path, ...]]], store: KeyStore, events: Events):
+    def __init__(self, named: Callable[[], Named], store: KeyStore, events: Events):
         self._named = named
         self._store = store
         self._events = events
         self._lock = threading.Lock()
         self._watched: tuple[Path, ...] = ()
+        self._everything: tuple[Path, ...] = ()
         self._seen: tuple[tuple[int, int, int] | None, ...] | None = None
         self._key: str | None = None
 
@@ -90,16 +94,19 @@ class WatchedVault:
     def _read(self) -> None:
         before = self._key
         try:
-            named, files = self._named()
+            named, files, everything = self._named()
             self._watched = files if named else (*files, self._store.file)
+            self._everything = (*everything, self._store.file)
             # Taken before the files are read once more: what changes meanwhile is seen next time. It is kept only
             # once the key is there, since who finds it kept does not wait for the lock.
             seen = self._look()
-            named, _ = self._named()
+            named, now, _ = self._named()
             self._key = named or self._store.load()
-            self._seen = seen
+            self._seen = seen if now == files else None
         except (ValueError, OSError, KeyringMissing) as error:
-            self._seen = self._look()
+            # Any of them may be what is wrong, and be mended.
+            self._watched = self._everything
+            self._seen = self._look() or None
             self._events.warn("key.unusable", reason=str(error), kept_old=before is not None)
         if before is not None and self._key != before:
             self._events.note("key.changed")

@@ -46,7 +46,7 @@ def vault_of(settings: Settings, events: Events) -> Vault:
     if settings.state_dir:
         environment["ORGATE_STATE_DIR"] = settings.state_dir
 
-    def named() -> tuple[str | None, tuple[Path, ...]]:
+    def named() -> settings_module.NamedKey:
         try:
             return settings_module.find_key(environment, folder)
         except SettingsError as error:

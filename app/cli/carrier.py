@@ -79,7 +79,7 @@ def main(number: int, orders_fd: int, door_fd: int, places_fd: int, *listening: 
         calls=settings.max_streams,
         sockets=[socket.socket(fileno=one) for one in listening],
         before_accept=places.give_way,
-        core=OneCore(number),
+        core=OneCore(number) if settings.cores == "one" else None,
     )
     server.stop_on_signals(signal.SIGTERM)
     orders = Orders(line, carrier, server)

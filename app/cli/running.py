@@ -90,7 +90,7 @@ def _run(
                 settings.port,
                 calls=settings.max_streams,
                 before_accept=give_way,
-                core=OneCore(),
+                core=OneCore() if settings.cores == "one" else None,
             )
         except SettingsError as error:
             raise Failure(str(error), MISUSED) from None

@@ -54,7 +54,7 @@ class Lanes(ThreadedTaskDispatcher):
     """
     waitress's task dispatcher: calls (POST) in one lane, health in another, listeners to events in a third, the other
     short requests in a fourth, so that all of those answer while every call slot is taken. Threads are made when they
-    are needed, and end when idle.
+    are needed, and end when idle. A call comes to its lane when it is its turn; whoever has the turn is there already.
     """
 
     def __init__(self, calls: int) -> None:
@@ -65,7 +65,7 @@ class Lanes(ThreadedTaskDispatcher):
         self._health = Lane("orgate-health", _HEALTH_THREADS, _report)
         # The last few say at once that there are too many.
         self._events = Lane("orgate-events", READERS + _HEALTH_THREADS, _report)
-        self._turns = Turns(self._calls.add)
+        self._turns = Turns(self._calls.add, _report)
 
     def add_task(self, channel: Any) -> None:  # waitress's channel has no types
         """Run the channel's oldest request soon."""
@@ -77,9 +77,9 @@ class Lanes(ThreadedTaskDispatcher):
         else:
             self._lane(path).add(channel.service)
 
-    def patience_s(self) -> float | None:
-        """So many seconds later it is to be asked again whether a call keeps others waiting; None while none wait."""
-        return self._turns.patience_s()
+    def go_on(self) -> float | None:
+        """See that no call keeps others waiting; the seconds after which to see to it again, None while none wait."""
+        return self._turns.go_on()
 
     def _lane(self, path: str) -> Lane:
         if path.endswith("/events"):
@@ -205,8 +205,8 @@ class Server:
         loop = Loop(self._map)
         try:
             while not self._closing:
-                patience_s = self._lanes.patience_s()
-                loop.turn(1.0 if patience_s is None else patience_s)
+                again_s = self._lanes.go_on()
+                loop.turn(1.0 if again_s is None else again_s)
                 self._reap(time.monotonic())
                 if self._core is not None:
                     self._core.look()

@@ -180,7 +180,9 @@ class Channel(HTTPChannel):
         try:
             self.service()
         finally:
-            self._turn = None
+            # The connection's next call may have begun already.
+            if self._turn is turn:
+                self._turn = None
 
     def begun(self) -> None:
         """The call waits for its answer."""

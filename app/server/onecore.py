@@ -22,7 +22,7 @@ _BUSY, _QUIET = 0.3, 0.1
 _SYSTEM = Path("/sys/devices/system/cpu")
 _NEARLY = 0.8
 
-STARTERS = ("MainThread", "orgate-alerts", "orgate-carrier")
+_STARTERS = ("MainThread", "orgate-alerts", "orgate-carrier")
 """Threads that may start programs, which would have to stay there too."""
 
 
@@ -37,46 +37,58 @@ class OneCore:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """`number` tells processes that share the work apart; `used_s` is the processor time used so far."""
+        self._number = number
         self._used_s = used_s
         self._now = now
-        self._all = _allowed()
-        fast = _fast(self._all)
-        # From the last one downwards: the first ones have most of the system's own work.
-        self._one = {fast[-1 - number % len(fast)]} if len(fast) > 1 else None
         self._looked = self._now()
         self._used = self._used_s()
         self._stays = False
+        self._has_just_left = False
 
     def look(self) -> None:
         """See how busy the process is, unless that was done just now; to be called often, by one of its threads."""
         now = self._now()
-        if self._one is None or now - self._looked < _LOOK_S:
+        if now - self._looked < _LOOK_S:
             return
         used = self._used_s()
         share = (used - self._used) / (now - self._looked)
         self._looked, self._used = now, used
         if not self._stays and share >= _BUSY:
-            self._stays = True
-            self._place(self._one)
+            self._stay()
         elif self._stays and share < _QUIET:
-            self.roam()
+            self._leave()
+        elif self._has_just_left:
+            # A thread that was just being made then has its maker's place.
+            self._has_just_left = False
+            _place(_allowed())
 
-    def roam(self) -> None:
-        """Let all threads run where the system likes."""
-        self._stays = False
-        self._place(self._all)
+    def _stay(self) -> None:
+        cores = _fast(_allowed())
+        if len(cores) > 1:
+            self._stays = True
+            # From the last one downwards: the first ones have most of the system's own work.
+            _place({cores[-1 - self._number % len(cores)]})
 
-    def _place(self, cores: Set[int]) -> None:
-        for thread in threading.enumerate():
+    def _leave(self) -> None:
+        self._stays, self._has_just_left = False, True
+        _place(_allowed())
+
+
+def _place(cores: Set[int]) -> None:
+    for thread in threading.enumerate():
+        if thread.name not in _STARTERS and thread.native_id is not None:
             # One that has ended meanwhile needs no place, and where the system refuses one it does without.
             with suppress(OSError):
-                if cores and thread.native_id is not None:
-                    os.sched_setaffinity(thread.native_id, self._all if thread.name in STARTERS else cores)
+                os.sched_setaffinity(thread.native_id, cores)
 
 
 def _allowed() -> Set[int]:
-    """The cores that this process may use; none where the system does not tell."""
-    return os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else frozenset()
+    """The cores that this process may use, by its main thread, which is left alone; none where that is not told."""
+    main = threading.main_thread().native_id
+    with suppress(OSError):
+        if hasattr(os, "sched_setaffinity") and main is not None:
+            return os.sched_getaffinity(main)
+    return frozenset()
 
 
 def _fast(cores: Set[int]) -> list[int]:

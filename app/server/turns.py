@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 _LONG_S = 0.005
+_AGAIN_S = 1.0
 
 Begin = Callable[["Turn"], None]
 
@@ -21,14 +22,25 @@ class Turn:
     """The right to begin, until it is over."""
 
     def __init__(self, turns: Turns, begin: Begin) -> None:
-        self.until = time.monotonic() + _LONG_S
+        self.begin = begin
         self._turns = turns
-        self._begin = begin
+        self._until = 0.0
+        self.last(_LONG_S)
+
+    def last(self, seconds: float) -> None:
+        """Let nobody wait for longer than this from now on."""
+        self._until = time.monotonic() + seconds
+
+    @property
+    def left_s(self) -> float:
+        """For so long others still wait for it."""
+        return self._until - time.monotonic()
 
     def run(self) -> None:
         """Begin; at the end of it at the latest the turn is over."""
+        self.last(_LONG_S)
         try:
-            self._begin(self)
+            self.begin(self)
         finally:
             self.over()
 
@@ -38,10 +50,17 @@ class Turn:
 
 
 class Turns:
-    """Gives out turns; `start` has one run in a thread. Nobody is given a thread before it is its turn."""
+    """
+    Gives out turns; `start` has one run in a thread. Nobody is given a thread before it is its turn.
 
-    def __init__(self, start: Callable[[Callable[[], None]], None]) -> None:
+    Where no thread can be had the call waits, and `on_failure` is told.
+    """
+
+    def __init__(
+        self, start: Callable[[Callable[[], None]], None], on_failure: Callable[[Exception], None] = lambda _: None
+    ) -> None:
         self._start = start
+        self._on_failure = on_failure
         self._lock = threading.Lock()
         self._turn: Turn | None = None
         self._waiting: deque[Begin] = deque()
@@ -49,26 +68,24 @@ class Turns:
     def add(self, begin: Begin) -> None:
         """Have this begun when it is its turn."""
         with self._lock:
-            if self._turn is None:
-                turn = self._turn = Turn(self, begin)
-            else:
+            if self._turn is not None:
                 self._waiting.append(begin)
                 return
-        self._start(turn.run)
+            turn = self._turn = Turn(self, begin)
+        self._give(turn)
 
-    def patience_s(self) -> float | None:
+    def go_on(self) -> float | None:
         """
-        For how long the one whose turn it is may let others wait; None when none wait.
+        Begin the next one if the one whose turn it is has had it for more than five milliseconds.
 
-        Who has had it for more than five milliseconds waits for something, and holds nobody up any longer: the next
-        one is begun here.
+        It waits for something then, and holds nobody up any longer. Gives the seconds after which it is to be seen to
+        again; None while nobody waits.
         """
-        if not self._waiting:
-            return None
         turn = self._turn
-        left_s = 0.0 if turn is None else turn.until - time.monotonic()
-        if turn is None or left_s > 0:
-            return left_s
+        if turn is None or not self._waiting:
+            return None
+        if turn.left_s > 0:
+            return turn.left_s
         self._over(turn)
         return _LONG_S
 
@@ -80,4 +97,14 @@ class Turns:
                 return
             following = self._turn = Turn(self, self._waiting.popleft()) if self._waiting else None
         if following is not None:
-            self._start(following.run)
+            self._give(following)
+
+    def _give(self, turn: Turn) -> None:
+        try:
+            self._start(turn.run)
+        except Exception as error:
+            with self._lock:
+                self._waiting.appendleft(turn.begin)
+            # It keeps the turn, unused, until it is tried again.
+            turn.last(_AGAIN_S)
+            self._on_failure(error)

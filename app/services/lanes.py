@@ -26,18 +26,25 @@ class Lane:
         self._load = 0  # work that runs or waits
 
     def add(self, work: Work) -> None:
-        """Have this done soon."""
+        """Have this done soon; raises RuntimeError where the system gives no thread and there is none yet."""
         with self._lock:
-            self._load += 1
             if self._resting:
                 # The one that has rested least: the others may end.
                 self._resting.pop().give(work)
-            elif self._threads < self._most:
-                self._threads += 1
-                worker = _Worker(work)
-                threading.Thread(target=self._run, args=(worker,), name=self._name, daemon=True).start()
-            else:
+            elif self._threads == self._most or not self._has_started(work):
                 self._waiting.append(work)
+            self._load += 1
+
+    def _has_started(self, work: Work) -> bool:
+        """Whether there is a new thread for this work; others of this lane may have to do it, where there are any."""
+        try:
+            threading.Thread(target=self._run, args=(_Worker(work),), name=self._name, daemon=True).start()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            return False
+        self._threads += 1
+        return True
 
     def wait_idle(self, timeout_s: float) -> None:
         """Wait until nothing runs or waits, or the time is up."""
@@ -45,7 +52,12 @@ class Lane:
             self._idle.wait_for(lambda: self._load == 0, timeout_s)
 
     def _run(self, worker: _Worker) -> None:
-        while (work := worker.taken() or self._last_chance(worker)) is not None:
+        while True:
+            work = worker.taken()
+            if work is None:
+                work = self._last_chance(worker)
+            if work is None:
+                return
             try:
                 work()
             except Exception as error:

@@ -13,8 +13,8 @@ from app.core.ledger import Hold
 from app.core.meter import Reading
 from app.core.ports import Attempt, Clock, Peer
 
-_MOST_GRACE_S = 120.0
-"""No system's sender leaves more between two tries."""
+_SHORTEST_TRY_S, _LONGEST_TRY_S = 0.2, 120.0
+"""Between these a sender's system waits until it tries again (Linux); a shorter pause holds nobody up."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Run:
         self._began = 0.0
         self._silent_at: float | None = None
         self._silence = ""
-        self._stopped_at = self._held_since = self._late_until = self._grace_s = 0.0
+        self._stopped_at = self._held_s = self._late_until = self._grace_s = 0.0
         self._left_s: float | None = None
         self._sent_at: float | None = None
         self._silenced: str | None = None
@@ -100,8 +100,9 @@ class Run:
     def expect(self, within_s: float, code: str) -> None:
         """Something of use must come within so many seconds, or the attempt is cancelled for this reason."""
         self._silence = code
-        self._grace_s = 0.0
+        # In this order: the watch may look in between.
         self._silent_at = self._clock.monotonic() + within_s
+        self._grace_s = 0.0
 
     def sent(self) -> None:
         """The request of the attempt is out, all of it."""
@@ -124,13 +125,16 @@ class Run:
         Go on where the clock was stopped, and wait for as long again as the app let OpenRouter wait.
 
         A sender that was not let send tries again at intervals that double (RFC 6298, 5.5; RFC 9293, 3.8.6.1), so that
-        it may be late by as much as it was held up. Another pause before that time is over makes one with this.
+        it may be late by as much as it was held up. Another pause before that time is over is counted with this one.
         """
         now = self._clock.monotonic()
+        paused_s = now - self._stopped_at
         if self._stopped_at > self._late_until:
-            self._held_since = self._stopped_at
-        self._grace_s = min(now - self._held_since, _MOST_GRACE_S)
-        self._late_until = now + self._grace_s
+            self._held_s = 0.0
+        if paused_s >= _SHORTEST_TRY_S:
+            self._held_s = min(self._held_s + paused_s, _LONGEST_TRY_S)
+            self._late_until = now + self._held_s
+        self._grace_s = self._held_s
         if self._left_s is not None:
             self._silent_at = now + self._left_s
 

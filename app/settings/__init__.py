@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from app.core.redact import redact
@@ -166,6 +166,12 @@ class Settings:
     workers: int = _option(
         "ORGATE_WORKERS", "1", readers.processes, "Processes that answer; one for each core helps under heavy load."
     )
+    cores: str = _option(
+        "ORGATE_CORES",
+        "one",
+        readers.one_of("one", "any"),
+        "`one`: a busy process stays on one core (Linux); `any`: it runs where the system likes.",
+    )
     unknown_price_hold: int = _option(
         "ORGATE_UNKNOWN_PRICE_HOLD", "1", readers.amount, "Dollars to set aside for a call whose price is not known."
     )
@@ -227,11 +233,22 @@ def load(
     return settings
 
 
-def find_key(environment: Mapping[str, str], working_folder: Path) -> tuple[str | None, tuple[Path, ...]]:
-    """The key that the settings name right now, and the files whose change would change it; raises SettingsError."""
+class NamedKey(NamedTuple):
+    """The key that the settings name right now, None where they name none."""
+
+    key: str | None
+    deciding: tuple[Path, ...]
+    """The files whose change can change it."""
+    read: tuple[Path, ...]
+    """All that are read for it: any of them can be broken."""
+
+
+def find_key(environment: Mapping[str, str], working_folder: Path) -> NamedKey:
+    """Look the key up in the settings; raises SettingsError."""
     sources = Sources({}, environment, working_folder, _BY_NAME)
     name = "OPENROUTER_API_KEY"
-    return _value(_BY_NAME[name], sources.find(name)), sources.deciding(name)
+    deciding = sources.deciding(name)
+    return NamedKey(_value(_BY_NAME[name], sources.find(name)), deciding, (*sources.files, *deciding))
 
 
 def unknown_names(environment: Mapping[str, str]) -> dict[str, str]:

@@ -56,7 +56,7 @@ class Sources:
         self.folders = _folders(_first("ORGATE_STATE_DIR", strong))
         far, table = self.folders.config / ".env", self.folders.config / "config.toml"
         self._all = [*strong, (str(far), _dotenv(far)), (str(table), _config(table, known))]
-        self._files = (None, None, near, far, table)
+        self.files = (near, far, table)
         state = self.find("ORGATE_STATE_DIR")
         if state is not None and _folders(state) != self.folders:
             raise SettingsError(
@@ -71,7 +71,7 @@ class Sources:
     def deciding(self, name: str) -> tuple[Path, ...]:
         """The files whose change can change what is found: where it stands, what is asked before that, and its own."""
         asked: list[Path] = []
-        for source, file in zip(self._all, self._files, strict=True):
+        for source, file in zip(self._all, (None, None, *self.files), strict=True):
             asked += [file] if file else []
             found = _first(name, [source])
             if found is not None:

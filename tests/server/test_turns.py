@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import http.client
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,6 +14,7 @@ import pytest
 
 from app.server import Server, turns
 from app.server.turns import Turn, Turns
+from tests.lab.client.raw_app import pause
 
 _A_MOMENT_S = 0.2
 
@@ -113,18 +115,57 @@ def test_nobody_waits_for_long(calls: Calls, monkeypatch: pytest.MonkeyPatch) ->
     now = [100.0]
     monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0]))
     calls.add(1)
-    alone = calls.turns.patience_s()
+    alone = calls.turns.go_on()
     calls.add(2)
     now[0] += 20
-    left = calls.turns.patience_s()
+    left = calls.turns.go_on()
     begun = [calls.begun(), calls.begun()]
     now[0] += 11
-    calls.turns.patience_s()
+    again = calls.turns.go_on()
 
-    assert (None, 10) == (alone, left)
+    assert (None, 10, 30) == (alone, left, again)
     assert [True, False] == [turn is not None for turn in begun]
     assert calls.begun() is not None
     assert calls.begun() is None
+
+
+@pytest.mark.usefixtures("patient")
+def test_order(pool: ThreadPoolExecutor) -> None:
+    """Calls are begun in the order they came."""
+    begun: list[int] = []
+    given, end, done = Turns(lambda run: pool.submit(run) and None), threading.Event(), threading.Event()
+    given.add(lambda _: end.wait(10) and None)
+    for number in range(5):
+        given.add(lambda _, number=number: begun.append(number))  # type: ignore[misc]
+    given.add(lambda _: done.set())
+    end.set()
+
+    assert done.wait(5)
+    assert [0, 1, 2, 3, 4] == begun
+
+
+def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call for which the system gives no thread waits for one, and nobody else pays for it."""
+    monkeypatch.setattr(turns, "_AGAIN_S", 0.01)
+    failures: list[Exception] = []
+    begun: list[str] = []
+    is_full = True
+
+    def start(run: Callable[[], None]) -> None:
+        if is_full:
+            raise RuntimeError("can't start new thread")
+        run()
+
+    given = Turns(start, failures.append)
+    given.add(lambda _: begun.append("first"))
+    given.add(lambda _: begun.append("second"))
+    waits = given.go_on()
+    is_full = False
+    pause(waits or 0)
+    given.go_on()
+
+    assert waits is not None
+    assert (["first", "second"], 1) == (begun, len(failures))
 
 
 class Application:
@@ -152,19 +193,36 @@ def application() -> Application:
 
 
 @pytest.fixture
-def ask(application: Application, pool: ThreadPoolExecutor) -> Iterator[Callable[..., Future[int]]]:
-    """Asks a server for a path; its answer's status is still to come."""
+def server(application: Application) -> Iterator[Server]:
     server = Server(application, "127.0.0.1", 0, calls=4)
     server.start()
+    yield server
+    application.answers.set()
+    server.close(lambda _: 0, 0.1)
+
+
+@pytest.fixture
+def ask(server: Server, pool: ThreadPoolExecutor) -> Callable[..., Future[int]]:
+    """Asks the server for a path; its answer's status is still to come."""
 
     def asked(path: str, method: str = "POST") -> int:
         with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
             connection.request(method, path, b"")
             return connection.getresponse().status
 
-    yield lambda *args: pool.submit(asked, *args)
-    application.answers.set()
-    server.close(lambda _: 0, 0.1)
+    return lambda *args: pool.submit(asked, *args)
+
+
+@pytest.mark.usefixtures("patient")
+def test_calls_of_one_connection(server: Server, application: Application, ask: Callable[..., Future[int]]) -> None:
+    """A call that follows another in its connection has a turn of its own, and can say that it waits."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        head = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head % b"/quick" + head % b"/waits")
+        for _ in range(2):
+            assert application.came.acquire(timeout=5)
+
+        assert 200 == ask("/quick").result(5)
 
 
 @pytest.mark.usefixtures("patient")

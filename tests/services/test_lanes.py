@@ -169,3 +169,38 @@ def test_nothing_is_held() -> None:
 
     assert held() is None
     assert 1 == len(works.threads())
+
+
+def test_thread_that_rested_least() -> None:
+    """Work is given to the thread that rested least, so that the others can end."""
+    works, barrier, seen = Works(3), threading.Barrier(3, timeout=SOON_S), []
+    works.do(*[barrier.wait] * 3)
+    for _ in range(10):
+        works.do(lambda: seen.append(threading.get_ident()))
+
+    assert 1 == len(set(seen))
+
+
+def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no more threads the others do the work; where there is none yet the caller is told."""
+    works, gate, done = Works(3), threading.Event(), []
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == works.name:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            works.lane.add(lambda: None)
+    works.lane.add(lambda: gate.wait(SOON_S) and None)
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        works.lane.add(lambda: done.append(1))
+    gate.set()
+    works.lane.wait_idle(SOON_S)
+
+    assert [1] == done
+    assert 0 == works.lane._load

@@ -246,7 +246,7 @@ def test_pauses_with_little_between_them(run: Run, attempt: FakeAttempt, clock: 
         run.expect(10.0, "upstream_stalled")
         pause(run, clock, 20)
         clock.time += 1
-    clock.time += 9 + 41
+    clock.time += 9 + 40
     run.tick()
     before = attempt.cancelled
     clock.time += 1
@@ -264,6 +264,48 @@ def test_pause_long_ago(run: Run, attempt: FakeAttempt, clock: FakeClock) -> Non
     run.expect(10.0, "upstream_stalled")
     pause(run, clock, 0)
     clock.time += 11
+    run.tick()
+
+    assert 1 == attempt.cancelled
+
+
+def test_moments_without_a_clock(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """However often an app takes a moment to read, after one short pause too, OpenRouter is waited for no longer."""
+    run.enter(attempt, "a/b")
+    pause(run, clock, 0.5)
+    for _ in range(1000):
+        clock.time += 0.02
+        run.expect(10.0, "upstream_stalled")
+        pause(run, clock, 0.001)
+    clock.time += 10.1
+    run.tick()
+
+    assert 1 == attempt.cancelled
+
+
+def test_comments_after_a_pause(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """What brings nothing of use shows that the sender has come again: it gives no time, and needs none any more."""
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_stalled")
+    pause(run, clock, 4)
+    for _ in range(3):
+        clock.time += 3
+        pause(run, clock, 0)
+    run.tick()
+    before = attempt.cancelled
+    clock.time += 1.1
+    run.tick()
+
+    assert [0, 1] == [before, attempt.cancelled]
+
+
+def test_what_has_its_own_clock_after_a_pause(run: Run, attempt: FakeAttempt, clock: FakeClock) -> None:
+    """What is expected anew, without another pause, has its own time and no more."""
+    run.enter(attempt, "a/b")
+    run.expect(10.0, "upstream_stalled")
+    pause(run, clock, 20)
+    run.expect(0.05, "upstream_stalled")
+    clock.time += 0.1
     run.tick()
 
     assert 1 == attempt.cancelled

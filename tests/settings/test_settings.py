@@ -170,6 +170,7 @@ CASES = {
     ),
     "ORGATE_MAX_STREAMS": Case("max_streams", 256, "1", 1, ("0", "10001", "many")),
     "ORGATE_WORKERS": Case("workers", 1, "2", 2, ("0", "65", "both", "-1")),
+    "ORGATE_CORES": Case("cores", "one", "any", "any", ("two", "1", "all")),
     "ORGATE_UNKNOWN_PRICE_HOLD": Case(
         "unknown_price_hold", 10**9, "0.25", 250_000_000, ("-1", "1,2", "much", "0", "0.0")
     ),
@@ -752,15 +753,15 @@ def test_find_key(folder: Path, state: Path) -> None:
     environment = {"ORGATE_STATE_DIR": str(state)}
     watched = (folder / ".env", state / ".env", state / "config.toml")
 
-    assert (None, watched) == find_key(environment, folder)
+    assert (None, watched) == find_key(environment, folder)[:2]
     (state / "config.toml").write_text(f'openrouter_api_key = "{KEY}"')
-    assert (KEY, watched) == find_key(environment, folder)
+    assert (KEY, watched) == find_key(environment, folder)[:2]
     (state / ".env").write_text(f"OPENROUTER_API_KEY={OTHER_KEY}")
-    assert (OTHER_KEY, watched[:2]) == find_key(environment, folder)
+    assert (OTHER_KEY, watched[:2]) == find_key(environment, folder)[:2]
     (folder / ".env").write_text(f"OPENROUTER_API_KEY={KEY}")
-    assert (KEY, watched[:1]) == find_key(environment, folder)
+    assert (KEY, watched[:1]) == find_key(environment, folder)[:2]
     environment["OPENROUTER_API_KEY"] = OTHER_KEY
-    assert (OTHER_KEY, ()) == find_key(environment, folder)
+    assert (OTHER_KEY, ()) == find_key(environment, folder)[:2]
 
 
 @pytest.mark.parametrize("place", ["environment", ".env", "config.toml"])
@@ -775,10 +776,13 @@ def test_find_key_in_a_file(place: str, folder: Path, state: Path) -> None:
         (folder / ".env").write_text("OPENROUTER_API_KEY_FILE=~/key")
     else:
         (state / "config.toml").write_text('openrouter_api_key_file = "~/key"')
-    key, watched = find_key(environment, folder)
+    key, deciding, read = find_key(environment, folder)
 
+    files = {"environment": (), ".env": (folder / ".env",)}
+    all_of_them = (folder / ".env", state / ".env", state / "config.toml")
     assert KEY == key
-    assert path == watched[-1]
+    assert (*files.get(place, all_of_them), path) == deciding
+    assert {*all_of_them, path} == set(read)
 
 
 def test_find_key_that_is_malformed(folder: Path) -> None:
