@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -21,14 +22,10 @@ def loads(data: bytes) -> dict[str, Json]:
     UTF-8 without a byte order mark, no more than 64 levels deep, no name twice in an object, no NaN, no number beyond
     the range of a double, no half of a surrogate pair.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        raise _invalid("The body begins with a byte order mark (BOM). Leave it out.")
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_whole,
-        )
+        value = _DECODER.decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
@@ -73,6 +70,11 @@ def _whole(text: str) -> int:
     if len(text) > _DOUBLE_DIGITS:
         _finite(text)
     return int(text)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole
+)
 
 
 def _is_deeper(value: Json, levels: int) -> bool:
