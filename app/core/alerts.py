@@ -32,6 +32,13 @@ def look(marks: Sequence[int], told: int | None, remaining: int | None) -> Look:
     return Look(min(still_told, default=None))
 
 
+def room(marks: Sequence[int], told: int | None, remaining: int | None) -> list[int]:
+    """For each mark that a look may still warn of, how much can be spent before it does, in nano-dollars."""
+    if remaining is None:
+        return []
+    return [remaining - mark for mark in marks if mark <= remaining and (told is None or mark < told)]
+
+
 def to_text(told: int | None) -> str | None:
     """What was told, as text to be kept; None when there is nothing to keep."""
     return None if told is None else str(told)

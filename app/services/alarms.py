@@ -40,6 +40,11 @@ class Alarm:
             self._known = (key_id, found.told)
             return found.alert
 
+    def room(self, key_id: str, marks: Sequence[int], remaining: int | None) -> list[int]:
+        """For each mark that it may still warn of, how much can be spent before it does."""
+        with self._lock:
+            return alerts.room(marks, self._told(key_id), remaining)
+
     def _told(self, key_id: str) -> int | None:
         if self._known is not None and self._known[0] == key_id:
             return self._known[1]

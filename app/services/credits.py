@@ -67,6 +67,8 @@ class Credits:
             facts=ledger, forecast=self._pace.forecast, clock=clock, events=events, low_marks=low_marks
         )
         self._decoded: tuple[bytes, Figures] | None = None
+        self._calm: tuple[str, Figures, int] | None = None
+        """After these figures, under this name, nothing needs to be done until more than so much is spent."""
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_sum = 0
         self._spent_lock = threading.Lock()
@@ -127,9 +129,15 @@ class Credits:
         if value is None:
             return
         told, since = self._decode(value.body), self._spent_since(value.fetched_at)
-        self._monitor.look(value.name.removeprefix(_PREFIX), told.after(since))
-        if since > _HEAVY_AMOUNT or (told.remaining is not None and since * _HEAVY_SHARE > max(told.remaining, 0)):
+        calm = self._calm
+        if calm is not None and calm[1] is told and calm[0] == value.name and since <= calm[2]:
+            return
+        key_id, figures = value.name.removeprefix(_PREFIX), told.after(since)
+        room = self._monitor.look(key_id, figures)
+        much = _HEAVY_AMOUNT if told.remaining is None else min(_HEAVY_AMOUNT, max(told.remaining, 0) // _HEAVY_SHARE)
+        if since > much:
             self.kept.refresh()
+        self._calm = (value.name, told, min((much, *(since + each for each in room))))
 
     def _cache_name(self) -> str:
         return _PREFIX + fingerprint(self._vault.key())

@@ -17,7 +17,9 @@ class Fanout:
 
     def call_ended(self, report: CallReport) -> None:
         """A call is over."""
-        self._each(lambda sink: sink.call_ended(report))
+        for sink in self._sinks:
+            with suppress(Exception):
+                sink.call_ended(report)
 
     def note(self, event: str, **facts: object) -> None:
         """Something worth an info line happened."""
@@ -33,7 +35,9 @@ class Fanout:
 
     def debug(self, event: str, **facts: object) -> None:
         """A detail."""
-        self._each(lambda sink: sink.debug(event, **facts))
+        for sink in self._sinks:
+            with suppress(Exception):
+                sink.debug(event, **facts)
 
     def _each(self, tell: Callable[[Events], None]) -> None:
         for sink in self._sinks:

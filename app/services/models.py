@@ -119,7 +119,7 @@ class Models:
 
     def entry_of(self, model: str) -> Model | None:
         """The catalogue's entry, by the catalogue at hand, without asking anybody; None when not known."""
-        value = self.kept.peek()
+        value = self.kept.at_hand()
         entries: dict[str, Model] = {}
         if value is not None:
             with self._lock:

@@ -46,15 +46,26 @@ class Monitor:
             self._refused = key_id
             self._events.warn("key.refused", which=which)
 
-    def look(self, key_id: str, figures: Figures) -> None:
-        """Warn of what is low in the figures as of now: the account's balance and, apart from it, the key's limit."""
+    def look(self, key_id: str, figures: Figures) -> list[int]:
+        """
+        Warn of what is low in the figures as of now: the account's balance and, apart from it, the key's limit.
+
+        For each warning that may follow, how much can be spent before there is reason for it, in nano-dollars.
+        """
         try:
             self._look_at_account(key_id, figures)
             if figures.key is not None:
                 self._look_at_key(key_id, figures.key)
+            return self._room(key_id, figures)
         except Exception as error:
             # The call or the answer that brought the figures must not suffer.
             self._events.broke("credits.alarm_broke", error)
+            return [0]
+
+    def _room(self, key_id: str, figures: Figures) -> list[int]:
+        room = self._of_account.room(key_id, self._low_marks, figures.remaining)
+        key = figures.key
+        return room if key is None else room + self._of_key.room(key_id, self._marks_of(key), key.limit_remaining)
 
     def _look_at_account(self, key_id: str, figures: Figures) -> None:
         mark = self._of_account.look(key_id, self._low_marks, figures.remaining)
@@ -63,9 +74,7 @@ class Monitor:
             self._events.warn("credits.low", below=dollars(mark), **_shown(figures), **self._told(forecast))
 
     def _look_at_key(self, key_id: str, key: KeyFigures) -> None:
-        # A mark that a full limit could never be clearly above would warn of the limit itself.
-        marks = [mark for mark in self._low_marks if key.limit is None or mark * 6 < key.limit * 5]
-        mark = self._of_key.look(key_id, marks, key.limit_remaining)
+        mark = self._of_key.look(key_id, self._marks_of(key), key.limit_remaining)
         if mark is not None:
             self._events.warn(
                 "key.low",
@@ -74,6 +83,10 @@ class Monitor:
                 limit=dollars_if_known(key.limit),
                 resets=key.limit_reset,
             )
+
+    def _marks_of(self, key: KeyFigures) -> list[int]:
+        """All but those that a full limit could never be clearly above: they would warn of the limit itself."""
+        return [mark for mark in self._low_marks if key.limit is None or mark * 6 < key.limit * 5]
 
     def _told(self, forecast: Forecast) -> dict[str, object]:
         ends_at = forecast.ends_at

@@ -146,8 +146,8 @@ class Run:
         """Sleep, unless the run is ended meanwhile: then raise why."""
         if seconds > 0:
             self.peer.waits()
-        if self._ended.wait(seconds):
-            assert self._why is not None
+            self._ended.wait(seconds)
+        if self._why is not None:
             raise self._why
 
     def end(self, why: GatewayError, *, unless_begun: bool = False) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.alerts import Look, from_text, look, to_text
+from app.core.alerts import Look, from_text, look, room, to_text
 from app.core.money import NANO
 from tests.core.quick import quick
 
@@ -94,3 +94,17 @@ def test_kept_as_text(told: int | None) -> None:
 def test_strange_text(text: str) -> None:
     """A text that nobody here has kept counts as nothing told."""
     assert from_text(text) is None
+
+
+@given(rests, rests, marks_of_anyone)
+@quick
+def test_room(before: int | None, rest: int | None, marks: tuple[int, ...]) -> None:
+    """As long as no more is spent than there is room for there is no warning, and with one nano-dollar more there is."""
+    told = look(marks, look(marks, None, before).told, rest).told
+    rooms = room(marks, told, rest)
+    if rest is None or not rooms:
+        assert rest is None or look(marks, told, rest - 10**12).alert is None
+        return
+    assert min(rooms) >= 0
+    assert look(marks, told, rest - min(rooms)).alert is None
+    assert look(marks, told, rest - min(rooms) - 1).alert is not None

@@ -22,7 +22,7 @@ _DIALECT = sqlite.dialect(paramstyle="qmark")
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
     """What SQLAlchemy's connection stands on."""
-    driver = connection.connection.driver_connection
+    driver: Any = connection.connection.dbapi_connection  # SQLAlchemy's word for any database's
     assert isinstance(driver, sqlite3.Connection)
     return driver
 

@@ -335,4 +335,6 @@ def _trim(before_ms: int, connection: Connection) -> int:
 
 def _text(value: str | None) -> str | None:
     """What a foreign text can be kept as: halves of a surrogate pair and NUL cannot."""
-    return None if value is None else value[:256].encode("utf-8", "replace").decode("utf-8").replace("\0", "")
+    if value is None or (value.isascii() and value.isprintable() and len(value) <= 256):
+        return value
+    return value[:256].encode("utf-8", "replace").decode("utf-8").replace("\0", "")
