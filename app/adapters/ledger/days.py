@@ -29,14 +29,20 @@ _DAY = hours.c.hour // HOURS
 _add = Prepared(statements.added(days, _KEYS))
 
 
-def add(connection: Connection, hour: int, figures: Mapping[str, Any]) -> None:
+def add(connection: Connection, row: Mapping[str, Any]) -> None:
     """Add to a day of which there are sums what is being added to one of its hours."""
-    _add.execute(connection, {**figures, "day": hour // HOURS})
+    _add.execute(connection, {**row, "day": row["hour"] // HOURS})
+
+
+def summed_before(connection: Connection) -> int:
+    """The day, counted from 1970, of which and after which there are no sums by day."""
+    found = statements.summed_before.execute(connection, {}).fetchone()
+    return int(found[0]) if found else 0
 
 
 def sum_up(connection: Connection) -> int:
     """Add up the next few days that are over; how many were taken, none when there are no more."""
-    begin = _summed_before(connection)
+    begin = summed_before(connection)
     span = select(func.min(hours.c.hour), func.max(hours.c.hour)).where(hours.c.hour >= begin * HOURS)
     first, last = connection.execute(span).one()
     if first is None or first // HOURS == last // HOURS:
@@ -54,14 +60,14 @@ def sum_up(connection: Connection) -> int:
 
 def forget(connection: Connection, day: int) -> None:
     """Leave the sums of this day and those after it: their hours are about to change."""
-    if day < _summed_before(connection):
+    if day < summed_before(connection):
         connection.execute(delete(days).where(days.c.day >= day))
         _set_summed_before(connection, day)
 
 
 def between(connection: Connection, first: int, last: int) -> Subquery:
     """What was spent from one hour to another, both included: rows by `day`, app, agent and model, several of each."""
-    end = min(_summed_before(connection), (last + 1) // HOURS)
+    end = min(summed_before(connection), (last + 1) // HOURS)
     begin = -(-first // HOURS)
     if begin >= end:
         return _of_hours(first, last).subquery()
@@ -74,11 +80,6 @@ def between(connection: Connection, first: int, last: int) -> Subquery:
 def _of_hours(first: int, last: int) -> Select[Any]:
     wanted = select(_DAY.label("day"), *(hours.c[name] for name in _NAMES[1:]))
     return wanted.where(hours.c.hour.between(first, last))
-
-
-def _summed_before(connection: Connection) -> int:
-    found = connection.execute(statements.fact, {"name_": SUMMED_BEFORE}).scalar_one_or_none()
-    return int(found or 0)
 
 
 def _set_summed_before(connection: Connection, day: int) -> None:

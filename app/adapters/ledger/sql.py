@@ -15,7 +15,7 @@ from app.adapters.ledger import days, statements
 from app.adapters.ledger.database import LOCKED, Database
 from app.adapters.ledger.reading import Reading
 from app.adapters.ledger.schema import attempts, checkpoints, facts
-from app.adapters.ledger.statements import DAY_MS, HOUR_MS
+from app.adapters.ledger.tally import Ended, Tally
 from app.adapters.ledger.timeline import Timeline
 from app.adapters.ledger.writer import Work, Writer
 from app.core import budget as budget_rules
@@ -40,7 +40,8 @@ class SqlLedger:
         self._database = Database(path, events)
         self._reading = Reading(self._database)
         self._timeline = Timeline(clock, events)
-        self._writer = Writer(self._database, self._renewed, events)
+        self._tally = Tally()
+        self._writer = Writer(self._database, self._renewed, self._tally.write, events)
         self._ids: dict[str, str] = {}
         self._ids_lock = threading.Lock()
         self._held: dict[str, int] = {}
@@ -199,6 +200,7 @@ class SqlLedger:
 
     def _renewed(self, connection: Connection | None) -> None:
         self._timeline.forget()
+        self._tally.forget()
         if connection is not None:
             with connection.begin():
                 self._locked = connection.execute(statements.fact, {"name_": LOCKED}).scalar_one_or_none()
@@ -230,26 +232,7 @@ class SqlLedger:
         # No row: it was closed before, and once is enough.
         if not rows or closing.state is State.AMBIGUOUS:
             return
-        number, at, app, agent, model, key_id, prompt_tokens, completion_tokens, summed_before = rows[0]
-        cost = closing.cost or 0
-        if cost:
-            day = {"app": app, "day": at // DAY_MS, "key_id": key_id, "cost": cost}
-            statements.add_spending.execute(connection, day)
-        figures = {
-            "hour": at // HOUR_MS,
-            "app": app,
-            "agent": agent or "",
-            "model": model,
-            "calls": int(number == 1),
-            "attempts": 1,
-            "prompt_tokens": prompt_tokens or 0,
-            "completion_tokens": completion_tokens or 0,
-            "cost": cost,
-            "estimated": cost if closing.source is Source.ESTIMATE else 0,
-        }
-        statements.add_hour.execute(connection, figures)
-        if summed_before is not None and at // DAY_MS < summed_before:
-            days.add(connection, at // HOUR_MS, figures)
+        self._tally.add(Ended(*rows[0]), closing.cost or 0, estimated=closing.source is Source.ESTIMATE)
 
 
 def _hold_row(hold: Hold, at: int) -> dict[str, Any]:

@@ -7,11 +7,9 @@ from functools import lru_cache
 from sqlalchemy import (
     BigInteger,
     Connection,
-    Integer,
     String,
     Table,
     bindparam,
-    cast,
     delete,
     func,
     insert,
@@ -48,7 +46,7 @@ _FROM_CLOSING = (
 SUMMED_BEFORE = "summed_before"
 """The fact that names the day of which, and after which, there are no sums by day."""
 
-_summed_before = select(facts.c.value).where(facts.c.name == literal_column(f"'{SUMMED_BEFORE}'"))
+summed_before = Prepared(select(facts.c.value).where(facts.c.name == literal_column(f"'{SUMMED_BEFORE}'")))
 
 close = Prepared(
     update(attempts)
@@ -63,7 +61,6 @@ close = Prepared(
         attempts.c.key_id,
         attempts.c.prompt_tokens,
         attempts.c.completion_tokens,
-        cast(_summed_before.scalar_subquery(), Integer),
     )
 )
 """Closes what is open, and only that; what the closing does not say stays."""

@@ -51,10 +51,22 @@ class Writer:
     A job may raise a GatewayError before it has written anything; then only that job fails.
     """
 
-    def __init__(self, database: Database, renewed: Callable[[Connection | None], None], events: Events) -> None:
-        """`renewed` is told each new connection, and None when a transaction was undone."""
+    def __init__(
+        self,
+        database: Database,
+        renewed: Callable[[Connection | None], None],
+        gathered: Callable[[Connection], None],
+        events: Events,
+    ) -> None:
+        """
+        `renewed` is told each new connection, and None when a transaction was undone.
+
+        `gathered` is called in each transaction before what somebody waits for, and at its end: patient jobs may leave
+        it to this to write what they have in common.
+        """
         self._database = database
         self._renewed = renewed
+        self._gathered = gathered
         self._events = events
         self._connection: Connection | None = None
         self._turn = threading.Lock()
@@ -230,10 +242,13 @@ class Writer:
         with writing(connection, is_single=len(jobs) == 1 and jobs[0].is_single):
             for job in jobs:
                 job.error = None
+                if not job.patient:
+                    self._gathered(connection)
                 try:
                     job.value = job.work(connection)
                 except GatewayError as error:
                     job.error = error
+            self._gathered(connection)
         for job in jobs:
             self._is_done(job)
 

@@ -380,14 +380,14 @@ def test_twice_the_same(ledger: SqlLedger) -> None:
 
 
 def test_a_job_that_breaks(ledger: SqlLedger, events: Recorder) -> None:
-    """A figure that no database takes is reported, and holds up nothing that comes with it or after it."""
-    ledger.reserve(hold("a:1"), [])
-    ledger.reserve(hold("b:1"), [])
+    """A figure that no database takes is reported, and what comes with it, before or after it, counts once."""
+    for name in ("a:1", "b:1", "c:1"):
+        ledger.reserve(hold(name), [])
 
-    close(ledger, settled("a:1", 2**70), settled("b:1", 5))
+    close(ledger, settled("a:1", 5), settled("b:1", 2**70), settled("c:1", 7))
 
     assert ["ledger.broke"] == events.told
-    assert Sums(settled=5, held=1_000, unsettled=0, outside=0) == ledger.sums()
+    assert Sums(settled=12, held=1_000, unsettled=0, outside=0) == ledger.sums()
 
 
 @quick
