@@ -99,7 +99,7 @@ def test_strange_text(text: str) -> None:
 @given(rests, rests, marks_of_anyone)
 @quick
 def test_room(before: int | None, rest: int | None, marks: tuple[int, ...]) -> None:
-    """As long as no more is spent than there is room for there is no warning, and with one nano-dollar more there is."""
+    """No warning comes before there is no room left, and one does with a nano-dollar more."""
     told = look(marks, look(marks, None, before).told, rest).told
     rooms = room(marks, told, rest)
     if rest is None or not rooms:
