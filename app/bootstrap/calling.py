@@ -50,7 +50,6 @@ def relay_of(
         holds=holds,
         stories=stories,
         pauses=pauses,
-        calls=settings.max_streams,
         others=others,
     )
 

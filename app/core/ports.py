@@ -97,8 +97,15 @@ class Attempt(Protocol):
         ...
 
 
+Begin = Callable[[str, Mapping[str, str]], Callable[[bytes], object]]
+"""Begins an answer with its content type and headers before its first part is there; what it gives sends parts."""
+
+
 class Peer(Protocol):
     """The app at the other end of a call's connection."""
+
+    begin: Begin | None
+    """Begins the answer in any thread, so that parts can be sent before the call gives its own; None where none can."""
 
     def left(self) -> bool:
         """It has closed the connection."""

@@ -12,7 +12,7 @@ from app.core.meter import Reading, Usage
 from app.core.ports import Peer
 from app.services.answercache import MOST_BYTES_OF_ANSWER, AnswerCache, Kept
 from app.services.relay import Delivery, Relay
-from app.services.stream import KEEP_ALIVE, Stream
+from app.services.stream import Stream
 
 
 class Recaller:
@@ -80,7 +80,7 @@ class Copied:
 
     def __next__(self) -> bytes:
         part = next(self._stream)
-        if part and not self._is_over and part is not KEEP_ALIVE:
+        if part and not self._is_over:
             self._take(part)
         return part
 

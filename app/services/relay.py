@@ -14,16 +14,13 @@ from app.core.money import dollars
 from app.core.pauses import EVERYBODY, ended, paused
 from app.core.ports import Clock, Events, Pauses, Peer
 from app.core.shared import Nobody, Others, Storybook
-from app.services.answers import Plain
+from app.services.answers import Opened, Plain
+from app.services.company import Company
 from app.services.holds import Holds
-from app.services.lanes import Lane
 from app.services.pursuit import Pursuit
 from app.services.run import Clocks, Run, stopping
-from app.services.stream import Search, Stream
+from app.services.stream import Stream
 from app.services.watch import Watch
-
-HOLD_S = 10.0
-"""So long a stream's headers are held back, so that a failure can still be a real status."""
 
 
 class Parts(Protocol):
@@ -81,7 +78,6 @@ class Relay:
         holds: Holds,
         stories: Storybook,
         pauses: Pauses,
-        calls: int,
         others: Others | None = None,
     ) -> None:
         self._pursuit = pursuit
@@ -93,7 +89,6 @@ class Relay:
         self._pauses = pauses
         self._others = others or Nobody()
         self._watch = Watch(events)
-        self._lane = Lane("orgate-pursuit", calls, lambda error: events.broke("relay.broke", error))
         self._running: dict[str, Run] = {}
         self._lock = threading.Lock()
         self._idle = threading.Condition(self._lock)
@@ -192,11 +187,22 @@ class Relay:
         return headers
 
     def _stream(self, run: Run) -> Delivery:
-        search = Search(self._pursuit, run)
-        self._lane.add(search.go)
-        found = search.result(HOLD_S)
-        stream = Stream(run, search, found, self._clock, self._end)
+        company = run.company = Company(run.peer.begin, lambda: self._headers(run), self._clock)
+        try:
+            found: Opened | GatewayError = self._opened(run)
+        except GatewayError as error:
+            if not company.leave():
+                raise
+            # It has its status: the failure is told as the stream's end.
+            found = error
+        company.leave()
+        stream = Stream(run, found, self._clock, self._end)
         return Delivery("text/event-stream", self._headers(run), stream)
+
+    def _opened(self, run: Run) -> Opened:
+        found = self._pursuit.answer(run)
+        assert isinstance(found, Opened)
+        return found
 
     def _headers(self, run: Run) -> dict[str, str]:
         """What is known of the answer when its headers go out."""

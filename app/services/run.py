@@ -12,6 +12,7 @@ from app.core.errors import GatewayError, Left, TimedOut, Unavailable
 from app.core.ledger import Hold
 from app.core.meter import Reading
 from app.core.ports import Attempt, Clock, Peer
+from app.services.company import Company
 
 _SHORTEST_TRY_S, _LONGEST_TRY_S = 0.2, 120.0
 """Between these a sender's system waits until it tries again (Linux); a shorter pause holds nobody up."""
@@ -46,6 +47,8 @@ class Run:
         self.first_byte_s: float | None = None
         self.attempts = 0
         """How many were sent, or were about to be."""
+        self.company: Company | None = None
+        """Who talks to the app as long as it waits for a stream to begin."""
         self.begun = False
         """Whether an attempt was entered: from then on it may have been sent, and so be billed."""
         self._clock = clock
@@ -172,6 +175,8 @@ class Run:
             self.end(TimedOut("The call's time is up (X-Orgate-Timeout, ORGATE_TIMEOUT_TOTAL).", code="call_timeout"))
         else:
             self._end_silence()
+            if self.company is not None:
+                self.company.tick()
 
     def _end_silence(self) -> None:
         with self._lock:

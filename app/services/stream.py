@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Generator, Iterator
 
 from app.core.errors import GatewayError, Left
@@ -11,67 +10,28 @@ from app.core.meter import parse
 from app.core.ports import Clock
 from app.core.sse import SseDecoder
 from app.services.answers import Opened, broken_off, more, stated
-from app.services.pursuit import Pursuit
 from app.services.run import Run
 
-_KEEP_ALIVE_S = 5.0
-KEEP_ALIVE = b": orgate is waiting for the model\n\n"
 _DONE_LINE = re.compile(rb"(?:\A|(?<=[\r\n]))data: ?\[DONE\]")
-
-
-class Search:
-    """A pursuit in a thread of its own, so that the app can be kept company meanwhile."""
-
-    def __init__(self, pursuit: Pursuit, run: Run) -> None:
-        self._pursuit = pursuit
-        self._run = run
-        self._over = threading.Event()
-        self._found: Opened | None = None
-        self._error: BaseException | None = None
-
-    def go(self) -> None:
-        """Do it; the outcome is in `result`."""
-        try:
-            found = self._pursuit.answer(self._run)
-            assert isinstance(found, Opened)
-            self._found = found
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._over.set()
-
-    def result(self, wait_s: float) -> Opened | None:
-        """What was found, or None when it takes longer; raises what the pursuit raised."""
-        if not self._over.wait(wait_s):
-            return None
-        if self._error is not None:
-            raise self._error
-        return self._found
-
-    def drop(self) -> None:
-        """Nobody wants it any more; what was or will be found is closed."""
-        self._over.wait(2)
-        if self._found is not None:
-            self._found.answer.close()
 
 
 class Stream:
     """
     The events of a streamed answer as they come, each whole; closing it ends the call in every case.
 
-    Before the first content comes the app hears comments. A cut answer ends with an error event of its API style and
+    A cut answer ends with an error event of its API style and
     without that style's closing event or [DONE]. One that said how it finished but not [DONE] is whole, and gets the
     [DONE] that clients wait for.
     """
 
     def __init__(
-        self, run: Run, search: Search, found: Opened | None, clock: Clock, ended: Callable[[Run, int, str], None]
+        self, run: Run, found: Opened | GatewayError, clock: Clock, ended: Callable[[Run, int, str], None]
     ) -> None:
+        """`found` is the answer from its first content on, or why there is none."""
         self._clock = clock
         self._ended = ended
         self._run = run
         self._style = run.call.style
-        self._search = search
         self._found = found
         self._events = self._relayed()
 
@@ -85,11 +45,10 @@ class Stream:
         """
         Wait for nothing from now on, parts are empty where nothing has come yet: the descriptor to watch.
 
-        None while the search goes on, and when all of the answer is there.
+        None when all of the answer is there.
         """
-        if self._found is None or self._found.meter.reading.done:
-            return None
-        return self._found.answer.detach()
+        found = self._found
+        return None if isinstance(found, GatewayError) or found.meter.reading.done else found.answer.detach()
 
     def close(self) -> None:
         """The app has all of it, or has left: let go of OpenRouter."""
@@ -99,13 +58,13 @@ class Stream:
         else:
             self._run.end(Left("The app closed the connection."))
             self._end(499, "left")
-        self._search.drop()
+        if isinstance(self._found, Opened):
+            self._found.answer.close()
 
     def _relayed(self) -> Generator[bytes, None, None]:
         try:
-            while self._found is None:
-                yield KEEP_ALIVE
-                self._found = self._search.result(_KEEP_ALIVE_S)
+            if isinstance(self._found, GatewayError):
+                raise self._found
             self._run.first_byte_s = self._clock.monotonic() - self._run.call.started
             if self._found.ready:
                 yield self._found.ready
@@ -156,7 +115,7 @@ class Stream:
     @property
     def _is_whole(self) -> bool:
         """All of the answer is there. What a failed attempt read, such as an empty answer, is none of it."""
-        return self._found is not None and self._run.reading.whole
+        return isinstance(self._found, Opened) and self._run.reading.whole
 
     def _end(self, status: int, outcome: str) -> None:
         self._run.relax()

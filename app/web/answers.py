@@ -11,6 +11,9 @@ from app.web import auth, door, quotas
 from app.web.flow import Flow
 from app.web.state import Visit, visit
 
+UNGATHERED = ("X-Accel-Buffering", "no")
+"""Proxies that stand between, such as nginx in front of a container, must not gather a stream's events either."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -51,6 +54,8 @@ def told(here: Visit, scope: str | None, names: Collection[str]) -> list[tuple[s
         found.append(("x-orgate-call-id", here.id))
     if "cache-control" not in names:
         found.append(("Cache-Control", "no-store"))
+    if here.sanitized is not None:
+        found.append(("x-orgate-sanitized", here.sanitized))
     if here.agent is not None:
         found.append(("x-orgate-agent", here.agent))
     if here.overruled:

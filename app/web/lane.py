@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -40,7 +41,10 @@ class CallLane:
         if style is None:
             return self.next(environ, start_response)
         here = Visit(environ, self._web)
+        head = here.begin = _Head(here, start_response)
         answer = _answer(style, here)
+        if head.is_out:
+            return _rest(answer)
         try:
             told = answers.told(here, _SCOPE, {name.lower() for name, _ in answer.headers})
         except Exception as error:
@@ -51,6 +55,36 @@ class CallLane:
             headers.append(("Content-Length", str(len(answer.body))))
         start_response(_status_line(answer.status), headers)
         return (answer.body,) if isinstance(answer.body, bytes) else answer.body
+
+
+class _Head:
+    """Sends the head of a stream's answer before there is any of it (WSGI's `write`, PEP 3333)."""
+
+    def __init__(self, here: Visit, start_response: Any) -> None:
+        self._here = here
+        self._start_response = start_response
+        self.is_out = False
+
+    def __call__(self, content_type: str, headers: Mapping[str, str]) -> Callable[[bytes], None]:
+        """Begin the answer; what this gives sends parts of it."""
+        told = answers.told(self._here, _SCOPE, {name.lower() for name in headers})
+        whole = [("Content-Type", content_type), *headers.items(), answers.UNGATHERED, *told]
+        write = self._start_response(_status_line(200), whole)
+        self.is_out = True
+
+        def send(part: bytes) -> None:
+            # Servers raise what they like for an app that has left; that is looked at elsewhere (Peer).
+            with suppress(Exception):
+                write(part)
+
+        return send
+
+
+def _rest(answer: Answer) -> Iterable[bytes]:
+    """What follows the head that is out; what cannot follow it cuts the answer off, so that nobody takes it for one."""
+    if isinstance(answer.body, bytes):
+        raise RuntimeError(f"The answer was begun, and then came {answer.status}.")
+    return answer.body
 
 
 def _answer(style: Style, here: Visit) -> Answer:

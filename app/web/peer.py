@@ -8,13 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from app.core.ports import Peer
+from app.core.ports import Begin, Peer
 
 _STALLED_S = 60.0
 
 
 class WaitressPeer:
     """The Peer port on waitress's channel, which reads ahead and so notices a client that leaves (waitress ≥ 3.0.1)."""
+
+    begin: Begin | None = None
 
     def __init__(self, channel: Any, begun: Callable[[], None]) -> None:  # waitress has no types of its own
         """`begun` is what `waits` calls."""
@@ -49,6 +51,8 @@ class WaitressPeer:
 
 class UnseenPeer:
     """The app behind a server that tells nothing of it: its leaving shows when something is written to it."""
+
+    begin: Begin | None = None
 
     def left(self) -> bool:
         """Nobody knows."""

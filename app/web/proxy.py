@@ -12,13 +12,14 @@ from app.core.errors import Json
 from app.core.forms import Parameter
 from app.core.grants import Grant
 from app.core.openapi import Told, called
+from app.core.ports import Peer
 from app.core.sanitize import Sanitized
 from app.core.shapes import dump
 from app.core.shared import Place
 from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Style
 from app.core.wishes import Wishes
 from app.services.relay import Delivery
-from app.web import agents, quotas
+from app.web import agents, answers, quotas
 from app.web.answers import Answer, in_flask
 from app.web.flow import Flow
 from app.web.peer import peer_of
@@ -135,10 +136,9 @@ def answered(style: Style, here: Visit) -> Answer:
         started=here.started,
         agent=preset.agent,
     )
-    answer = _relayed(call, here)
     if checked.changed:
-        answer.headers.append(("x-orgate-sanitized", checked.told))
-    return answer
+        here.sanitized = checked.told
+    return _relayed(call, here)
 
 
 def _checked(style: Style, here: Visit) -> Sanitized:
@@ -174,11 +174,17 @@ def _relayed(call: Call, here: Visit) -> Answer:
     once = idempotency.read(key, memory, call.endpoint, call.raw)
     slot = here.services.slots.take()
     try:
-        delivery = here.services.repeats.deliver(call, once, peer_of(here.environ))
+        delivery = here.services.repeats.deliver(call, once, _peer(here))
     except BaseException:
         slot.give_back()
         raise
     return _handed_out(delivery, slot)
+
+
+def _peer(here: Visit) -> Peer:
+    peer = peer_of(here.environ)
+    peer.begin = here.begin
+    return peer
 
 
 def _handed_out(delivery: Delivery, slot: Place) -> Answer:
@@ -186,8 +192,7 @@ def _handed_out(delivery: Delivery, slot: Place) -> Answer:
     if isinstance(delivery.body, bytes):
         slot.give_back()
         return Answer(delivery.body, delivery.content_type, headers)
-    # Proxies that stand between, such as nginx in front of a container, must not gather events either.
-    headers.append(("X-Accel-Buffering", "no"))
+    headers.append(answers.UNGATHERED)
     return Answer(Flow(delivery.body, slot.give_back), delivery.content_type, headers)
 
 

@@ -12,6 +12,7 @@ import flask
 
 from app.core.errors import Json
 from app.core.grants import Grant
+from app.core.ports import Begin
 from app.services.bundle import Calling, Services
 
 _EXTENSION = "orgate"
@@ -56,6 +57,10 @@ class Visit:
         self.raw = b""
         self.body: Json = None
         """The decoded JSON object of a POST, for `raw`."""
+        self.begin: Begin | None = None
+        """Begins the answer before its first part is there."""
+        self.sanitized: str | None = None
+        """What was taken out of the messages or cut, for people."""
         self.agent: str | None = None
         """The agent that was called, by its id."""
         self.overruled: tuple[str, ...] = ()

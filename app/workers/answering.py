@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from typing import Any
 
+from app.core.ports import Begin
 from app.workers.lines import Line, hang_up
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -17,6 +18,8 @@ PEER = "orgate.peer"
 
 class LinePeer:
     """The app behind a carrier, which hangs up when the app has left or has stopped to read."""
+
+    begin: Begin | None = None
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -58,8 +61,9 @@ def answer(application: WsgiApp, line: Line, environ: Mapping[str, str], body: b
         PEER: LinePeer(line),
     }
 
-    def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
+    def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], object]:
         line.send((status, headers))
+        return line.send
 
     parts = application(whole, start)
     try:

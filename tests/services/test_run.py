@@ -21,6 +21,8 @@ SOON_S = 5.0
 class FakePeer:
     """An app that leaves or stops reading when the test says so."""
 
+    begin = None
+
     def __init__(self) -> None:
         self.is_gone = False
         self.is_stalled = False

@@ -246,8 +246,7 @@ def test_error_is_not_kept(gateway: Gateway, sandbox: Sandbox) -> None:
 
 def test_keep_alives_are_not_kept(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
     """What the gateway said to keep a connection alive is no part of the answer that is given again."""
-    monkeypatch.setattr("app.services.relay.HOLD_S", 0.05)
-    monkeypatch.setattr("app.services.stream._KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr("app.services.company.HOLD_S", 0.05)
     token = gateway.token()
     first, second = (_chat(gateway, token, "sandbox/delay-500", stream=True) for _ in range(2))
 

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from werkzeug.test import Client
 
 from app.core.styles import STYLES
 from app.factory import MOUNTS
+from app.services.answers import Success
+from app.services.run import Run
 from app.web.lane import CallLane
 from tests.gateway import Gateway
 from tests.lab.client.lab import comes_true
@@ -83,6 +86,28 @@ def test_a_failure_after_the_answer(
     assert comes_true(lambda: gateway.services.slots.taken == 0)
     assert comes_true(lambda: gateway.services.ledger.sums().held == 0)
     assert 0 == gateway.services.relay.end_running("tester")
+
+
+def test_a_failure_behind_comments(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the gateway fails when the answer has begun it is cut off, and nothing of the call is left over."""
+    monkeypatch.setattr("app.services.company.HOLD_S", 0.05)
+    relay = gateway.services.relay
+    find = relay._pursuit.answer
+
+    def fail(run: Run) -> Success:
+        find(run)
+        return 1 // 0  # type: ignore[return-value]
+
+    monkeypatch.setattr(relay._pursuit, "answer", fail)
+
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        gateway.request("POST", CHAT, json={**PROMPT, "model": "sandbox/delay-1000", "stream": True})
+
+    assert comes_true(lambda: gateway.services.slots.taken == 0)
+    assert comes_true(lambda: gateway.services.ledger.sums().held == 0)
+    assert "web.broke" in caplog.text
 
 
 def _answer(gateway: Gateway, case: str, *, past_lane: bool) -> tuple[object, ...]:

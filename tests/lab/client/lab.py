@@ -81,7 +81,7 @@ class Lab:
         """What is still there although every app has gone."""
         gateway, server = self.gateway, self.gateway.server
         relay = gateway.services.relay
-        lanes = (server._lanes._calls, server._lanes._quick, server._lanes._health, relay._lane)
+        lanes = (server._lanes._calls, server._lanes._quick, server._lanes._health)
         found = [f"running: {run.call.model}" for run in self.runs()]
         found += ["watched: a run" for _ in list(relay._watch._runs)]
         found += [f"busy lane: {lane._name} {lane._load}" for lane in lanes if lane._load]

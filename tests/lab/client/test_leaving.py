@@ -77,6 +77,18 @@ def test_c12_leaving(lab: Lab, phase: Phase, stream: bool, how: Leaving) -> None
     assert len(phase.models) == len(lab.posts())
 
 
+def test_leaving_in_company(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same of an app that leaves while it hears comments."""
+    monkeypatch.setattr("app.services.company.HOLD_S", 0.1)
+
+    seconds = _seconds_to_notice(
+        lab, Phase(("sandbox/silence",), _last(model="sandbox/silence"), b": orgate"), "fin", stream=True
+    )
+
+    assert seconds <= _WITHIN_S
+    assert lab.comes_to((499, "left"))
+
+
 @pytest.mark.long
 def test_leaving_often(lab: Lab) -> None:
     """Of a thousand calls left in any phase, plain and streamed, 99 of 100 are closed upstream within a second."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.sandbox.server import Sandbox
-from app.services import answers, relay, stream
+from app.services import answers, company
 from tests.lab.upstream.lab import Lab, laboratory
 
 
@@ -19,11 +19,11 @@ def hasty_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "_LAST_WORDS_S", 0.3)
 
 
-@pytest.fixture
-def company(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(name="company")
+def frequent_company(monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers are held back for a moment only, and comments come often."""
-    monkeypatch.setattr(relay, "HOLD_S", 0.1)
-    monkeypatch.setattr(stream, "_KEEP_ALIVE_S", 0.1)
+    monkeypatch.setattr(company, "HOLD_S", 0.1)
+    monkeypatch.setattr(company, "_KEEP_ALIVE_S", 0.1)
 
 
 @pytest.fixture(scope="package")

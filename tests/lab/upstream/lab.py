@@ -117,10 +117,8 @@ class Lab:
         relay = self.gateway.services.relay
         with relay._idle:
             assert relay._idle.wait_for(lambda: not relay._running, _WITHIN_S), "a call still runs"
-        relay._lane.wait_idle(_WITHIN_S)
         self.gateway.server._lanes.wait_idle(_WITHIN_S)
 
-        assert 0 == relay._lane._load
         assert 0 == self.gateway.server._lanes._calls._load
 
     def check(self, seen: Seen, *models: str) -> None:
