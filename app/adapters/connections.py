@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import select
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from requests.models import PreparedRequest
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ClosedPoolError, ConnectTimeoutError, NameResolutionError, NewConnectionError
-from urllib3.util.connection import is_connection_dropped
+from urllib3.util.wait import wait_for_read
 
 from app.adapters.spares import is_silent
 from app.adapters.wire import BrokenAnswer, WireAnswer
@@ -84,6 +85,12 @@ class _Followed:
     sock: socket.socket | None
     timeout: Any  # urllib3 allows None and a sentinel beside seconds
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is open, and nothing came that nobody asked for: neither bytes nor the peer's end."""
+        sock = self.sock
+        return sock is not None and not _can_be_read(sock)
+
     def connect(self) -> None:
         _reached(Phase.CONNECTING, self)
         super().connect()  # type: ignore[misc]  # urllib3's class stands behind this one
@@ -149,6 +156,15 @@ class _Followed:
         return WireAnswer(self)
 
 
+def _can_be_read(sock: socket.socket) -> bool:
+    if not hasattr(select, "poll"):
+        return wait_for_read(sock, timeout=0.0)
+    # The same without urllib3's generality: every call looks.
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class _PlainConnection(_Followed, HTTPConnection):
     pass
 
@@ -190,7 +206,7 @@ class _HandsOver:
             with handover:
                 connection.attempt = getattr(active, "attempt", None)
                 # From here on only this attempt can shut it: one look, which is a system call, is enough.
-                if connection.sock is not None and is_connection_dropped(connection):
+                if connection.sock is not None and not connection.is_connected:
                     connection.close()
             if connection.sock is not None or not self._has_idle():
                 return connection
