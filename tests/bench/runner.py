@@ -88,12 +88,12 @@ class Bench:
         return Place(self.folder(name), self.upstream, self.prefix)
 
     @contextmanager
-    def serving(self, service: Service) -> Iterator[Service]:
-        """A service for as long as the block, ready from its beginning; raises NotStarted."""
+    def serving(self, service: Service, warm: int = 200) -> Iterator[Service]:
+        """A service for as long as the block, after so many calls from its beginning; raises NotStarted."""
         try:
             if service.program:
                 wait_for_port(service.program, service.port, READY_S)
-                self.warm(service)
+                self.warm(service, warm)
             yield service
         finally:
             service.stop()
