@@ -149,6 +149,10 @@ class HttpUpstream:
         return self._adapter.exchange(asked, connect_s=self._timeouts.connect, read_s=headers_s)
 
 
+def _nothing(*_: object) -> None:
+    """Nobody wants to know."""
+
+
 class HttpAttempt:
     """One request that can be followed, and cancelled from another thread."""
 
@@ -160,13 +164,13 @@ class HttpAttempt:
         self._sock: Any = None  # its socket, which http.client takes away from it when the peer will close
         self._lock = threading.Lock()
         self._sent_at: float | None = None
-        self._on_sent: Callable[[float], None] = lambda _: None
-        self._on_connecting: Callable[[], None] = lambda: None
+        self._on_sent: Callable[[float], object] = _nothing
+        self._on_connecting: Callable[[], object] = _nothing
         self.phase = Phase.NEW
         self.cancelled = False
 
     def send(
-        self, on_sent: Callable[[float], None] = lambda _: None, on_connecting: Callable[[], None] = lambda: None
+        self, on_sent: Callable[[float], object] = _nothing, on_connecting: Callable[[], object] = _nothing
     ) -> HttpAnswer:
         """Send the request and wait for the answer's headers; raises GatewayError. `on_sent` is told how long."""
         self._on_sent, self._on_connecting = on_sent, on_connecting
@@ -181,6 +185,8 @@ class HttpAttempt:
             raise
         finally:
             active.attempt = None
+            # Who follows it knows it: left in place they would keep each other, and the call's text, alive for long.
+            self._on_sent, self._on_connecting = _nothing, _nothing
         if self.cancelled:
             # Its socket was shut meanwhile: what was read may end in the middle and not show it.
             response.close()

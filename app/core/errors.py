@@ -63,6 +63,14 @@ class GatewayError(Exception):
         self.begun = False
         """Whether an attempt had been begun, which may have been billed."""
 
+    def forget(self) -> None:
+        """
+        Let go of where it was raised, which nobody asks of what an app is told.
+
+        The call was known there and knows its failures: they would keep each other, and its text, alive.
+        """
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+
 
 class BadRequest(GatewayError):
     """The request cannot be understood as it stands."""

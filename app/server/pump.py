@@ -104,18 +104,25 @@ class Pump:
             self._rope.send(b"\0")
 
     def _run(self) -> None:
+        # Two functions: here nothing may keep a stream alive that is over.
         while not self._is_closed:
-            for key, _ in self._selector.select(0 if self._turns else None):
-                if key.data is not None:
-                    self._turns.append(key.data)
-                else:
-                    self._bell.recv(4096)
-            for _ in range(len(self._turns)):
-                carried = self._turns.popleft()
-                try:
-                    self._move(carried)
-                except Exception as error:
-                    self._on_failure(error)
+            self._wait()
+            self._give_turns()
+
+    def _wait(self) -> None:
+        for key, _ in self._selector.select(0 if self._turns else None):
+            if key.data is not None:
+                self._turns.append(key.data)
+            else:
+                self._bell.recv(4096)
+
+    def _give_turns(self) -> None:
+        for _ in range(len(self._turns)):
+            carried = self._turns.popleft()
+            try:
+                self._move(carried)
+            except Exception as error:
+                self._on_failure(error)
 
     def _move(self, carried: Carried) -> None:
         """Carry what has come, and see to it that there is another turn when more comes or more can be taken."""

@@ -43,4 +43,6 @@ class Company:
         """Say nothing from now on; whether the answer was begun."""
         with self._lock:
             self._is_wanted = False
+            # They know the call, which knows this.
+            self._begin, self._headers = None, dict
             return self._write is not None

@@ -101,6 +101,7 @@ class Pursuit:
         except Failure as failure:
             # Its connection is not used again, also when it could be: the next model must not meet its end on it.
             attempt.cancel()
+            failure.error.forget()
             tried = Tried(model, failure.cause, failure.error, attempt.phase, self._clock.monotonic() - began)
             self._holds.failed(hold, tried, run.reading)
             self._note(run, tried, key_id)

@@ -56,11 +56,15 @@ class Watch:
                 if not self._runs and not self._changed.wait_for(lambda: self._runs, timeout=_IDLE_S):
                     self._thread = None
                     return
-                runs = list(self._runs)
-            for run in runs:
-                try:
-                    run.tick()
-                except Exception as error:
-                    self._events.broke("watch.broke", error, call_id=run.id)
-            del runs
+            self._look_at_all()
             pause.wait(_PAUSE_S)
+
+    def _look_at_all(self) -> None:
+        # Apart from the loop, which would keep the last of them alive for as long as it rests.
+        with self._lock:
+            runs = list(self._runs)
+        for run in runs:
+            try:
+                run.tick()
+            except Exception as error:
+                self._events.broke("watch.broke", error, call_id=run.id)

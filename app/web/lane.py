@@ -9,6 +9,7 @@ from typing import Any
 
 from werkzeug.http import HTTP_STATUS_CODES
 
+from app.core.errors import GatewayError
 from app.core.styles import STYLES, Style
 from app.web import answers, auth, door, errors, proxy
 from app.web.answers import Answer
@@ -43,6 +44,8 @@ class CallLane:
         here = Visit(environ, self._web)
         head = here.begin = _Head(here, start_response)
         answer = _answer(style, here)
+        # It knows the visit.
+        here.begin = None
         if head.is_out:
             return _rest(answer)
         try:
@@ -95,7 +98,10 @@ def _answer(style: Style, here: Visit) -> Answer:
         door.read_body(here)
         return proxy.answered(style, here)
     except Exception as error:
-        return errors.told_of(error, here)
+        answer = errors.told_of(error, here)
+        if isinstance(error, GatewayError):
+            error.forget()
+        return answer
 
 
 @lru_cache
