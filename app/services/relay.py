@@ -194,6 +194,7 @@ class Relay:
             if not company.leave():
                 raise
             # It has its status: the failure is told as the stream's end.
+            error.forget()
             found = error
         company.leave()
         stream = Stream(run, found, self._clock, self._end)

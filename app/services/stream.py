@@ -64,7 +64,8 @@ class Stream:
     def _relayed(self) -> Generator[bytes, None, None]:
         try:
             if isinstance(self._found, GatewayError):
-                raise self._found
+                yield from self._broken(self._found)
+                return
             self._run.first_byte_s = self._clock.monotonic() - self._run.call.started
             if self._found.ready:
                 yield self._found.ready
