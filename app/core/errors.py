@@ -65,9 +65,9 @@ class GatewayError(Exception):
 
     def forget(self) -> None:
         """
-        Let go of where it was raised, which nobody asks of what an app is told.
+        Let go of where it was raised and of what: of that an app is told nothing.
 
-        The call was known there and knows its failures: they would keep each other, and its text, alive.
+        The call was known there, and knows its failures: they would keep each other, and its text, alive.
         """
         self.__traceback__ = self.__cause__ = self.__context__ = None
 

@@ -27,17 +27,25 @@ class Company:
         self._is_wanted = begin is not None
         self._due = clock.monotonic() + HOLD_S
 
-    def tick(self) -> None:
-        """Say something if it is time, from the watch."""
+    def tick(self) -> bool:
+        """Say something if it is time, from the watch; whether the app is still there, as far as that shows."""
         if not self._is_wanted or self._clock.monotonic() < self._due:
-            return
+            return True
         with self._lock:
             if not self._is_wanted or self._begin is None:
-                return
+                return True
             self._due = self._clock.monotonic() + _KEEP_ALIVE_S
             if self._write is None:
+                # What cannot be begun is not begun again.
+                self._is_wanted = False
                 self._write = self._begin("text/event-stream", self._headers())
-            self._write(_KEEP_ALIVE)
+                self._is_wanted = True
+            try:
+                self._write(_KEEP_ALIVE)
+            except Exception:
+                # Servers raise what they like for an app that has left.
+                return False
+            return True
 
     def leave(self) -> bool:
         """Say nothing from now on; whether the answer was begun."""

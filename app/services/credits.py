@@ -180,6 +180,8 @@ class Credits:
         before = self.kept.peek()
         self._monitor.fetched(figures, None if before is None else self._decode(before.body))
         self._monitor.look(fingerprint(key), figures.after(self._spent_meanwhile(asked_at)))
+        # What is left may have risen, and what was warned of be due again.
+        self._calm = None
         return json.dumps(balance.pack(figures)).encode()
 
     def _ask(self, path: str, key: str, unknown: tuple[int, ...]) -> Json:

@@ -196,7 +196,9 @@ class Relay:
             # It has its status: the failure is told as the stream's end.
             error.forget()
             found = error
-        company.leave()
+        finally:
+            # Whatever happened: from here on only this thread answers.
+            company.leave()
         stream = Stream(run, found, self._clock, self._end)
         return Delivery("text/event-stream", self._headers(run), stream)
 

@@ -175,8 +175,8 @@ class Run:
             self.end(TimedOut("The call's time is up (X-Orgate-Timeout, ORGATE_TIMEOUT_TOTAL).", code="call_timeout"))
         else:
             self._end_silence()
-            if self.company is not None:
-                self.company.tick()
+            if self.company is not None and not self.company.tick():
+                self.end(Left("The app closed the connection."))
 
     def _end_silence(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""A streamed answer on its way to the app, from the search for a model that answers to the last event."""
+"""A streamed answer on its way to the app, from its first content to the last event."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ class Stream:
     """
     The events of a streamed answer as they come, each whole; closing it ends the call in every case.
 
-    A cut answer ends with an error event of its API style and
-    without that style's closing event or [DONE]. One that said how it finished but not [DONE] is whole, and gets the
-    [DONE] that clients wait for.
+    A cut answer ends with an error event of its API style and without that style's closing event or [DONE]. One that
+    said how it finished but not [DONE] is whole, and gets the [DONE] that clients wait for.
     """
 
     def __init__(

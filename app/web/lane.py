@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -72,15 +71,9 @@ class _Head:
         """Begin the answer; what this gives sends parts of it."""
         told = answers.told(self._here, _SCOPE, {name.lower() for name in headers})
         whole = [("Content-Type", content_type), *headers.items(), answers.UNGATHERED, *told]
-        write = self._start_response(_status_line(200), whole)
         self.is_out = True
-
-        def send(part: bytes) -> None:
-            # Servers raise what they like for an app that has left; that is looked at elsewhere (Peer).
-            with suppress(Exception):
-                write(part)
-
-        return send
+        write: Callable[[bytes], None] = self._start_response(_status_line(200), whole)
+        return write
 
 
 def _rest(answer: Answer) -> Iterable[bytes]:

@@ -73,8 +73,14 @@ def _nobody() -> None:
     """waitress by itself begins as many calls at once as it has threads."""
 
 
-def peer_of(environ: dict[str, Any]) -> Peer:
-    """The peer of the request in this WSGI environment."""
+def peer_of(environ: dict[str, Any], begin: Begin | None = None) -> Peer:
+    """The peer of the request in this WSGI environment, and what begins the answer to it."""
+    peer = _peer_of(environ)
+    peer.begin = begin
+    return peer
+
+
+def _peer_of(environ: dict[str, Any]) -> Peer:
     given: Peer | None = environ.get("orgate.peer")
     if given is not None:
         return given

@@ -12,7 +12,6 @@ from app.core.errors import Json
 from app.core.forms import Parameter
 from app.core.grants import Grant
 from app.core.openapi import Told, called
-from app.core.ports import Peer
 from app.core.sanitize import Sanitized
 from app.core.shapes import dump
 from app.core.shared import Place
@@ -174,17 +173,11 @@ def _relayed(call: Call, here: Visit) -> Answer:
     once = idempotency.read(key, memory, call.endpoint, call.raw)
     slot = here.services.slots.take()
     try:
-        delivery = here.services.repeats.deliver(call, once, _peer(here))
+        delivery = here.services.repeats.deliver(call, once, peer_of(here.environ, here.begin))
     except BaseException:
         slot.give_back()
         raise
     return _handed_out(delivery, slot)
-
-
-def _peer(here: Visit) -> Peer:
-    peer = peer_of(here.environ)
-    peer.begin = here.begin
-    return peer
 
 
 def _handed_out(delivery: Delivery, slot: Place) -> Answer:

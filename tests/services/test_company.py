@@ -3,6 +3,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from app.services.company import Company
 from tests.services.fakes import FakeClock
 
@@ -87,6 +89,39 @@ def test_leaves_in_the_middle() -> None:
     call.join(5)
 
     assert ["comment", "answer, begun: True"] == order
+
+
+def test_app_that_has_left() -> None:
+    """An app that has left shows when something is said to it."""
+
+    def write(_: bytes) -> None:
+        raise BrokenPipeError
+
+    clock = FakeClock()
+    company = Company(lambda *_: write, dict, clock)
+    before = company.tick()
+    clock.time += 10
+
+    assert (True, False) == (before, company.tick())
+
+
+def test_answer_that_cannot_be_begun() -> None:
+    """What went wrong when the answer was begun is raised once, and not tried again."""
+    tries = []
+
+    def begin(*_: object) -> Callable[[bytes], object]:
+        tries.append(1)
+        raise RuntimeError
+
+    clock = FakeClock()
+    company = Company(begin, dict, clock)
+    clock.time += 10
+    with pytest.raises(RuntimeError):
+        company.tick()
+    clock.time += 10
+
+    assert company.tick()
+    assert [1] == tries
 
 
 def test_nobody_to_talk_to() -> None:

@@ -189,6 +189,39 @@ def test_key_apart_from_balance(credits: Credits, account: Account, clock: FakeC
     assert ("4.9", "50") == tuple(events.of("key.low")[0][name] for name in ("remaining", "limit"))
 
 
+def test_the_same_figures_again(credits: Credits, account: Account, clock: FakeClock, events: Recorder) -> None:
+    """Figures that OpenRouter repeats, since its own lag, put an end to an episode like any others."""
+    account.left(100)
+    account.key_left(1.25)
+    fetch(credits, clock)
+    for _ in range(2):
+        credits.spent(NANO * 26 // 100)
+        fetch(credits, clock)
+    credits.spent(NANO * 26 // 100)
+
+    assert ["1"] * 3 == [mark for mark in lows(events, "key.low") if mark == "1"]
+
+
+@pytest.mark.parametrize("cents", [1, 3, 20])
+def test_spending_little_by_little(
+    credits: Credits, account: Account, clock: FakeClock, events: Recorder, cents: int
+) -> None:
+    """However small the parts in which it is spent, each mark is warned of at the first that undercuts it."""
+    account.left(20)
+    account.key_left(7)
+    fetch(credits, clock)
+    undercut: dict[tuple[str, object], int] = {}
+    for number in range(1, 1_950 // cents):
+        credits.spent(NANO * cents // 100)
+        for event, left in (("credits.low", 2_000), ("key.low", 700)):
+            for mark in lows(events, event):
+                undercut.setdefault((event, mark), left - number * cents)
+
+    assert set(undercut) == {(event, mark) for event in ("credits.low", "key.low") for mark in ("5", "1")}
+    for (_, mark), cents_left in undercut.items():
+        assert int(str(mark)) * 100 - cents <= cents_left < int(str(mark)) * 100
+
+
 def test_key_with_a_small_limit(credits: Credits, account: Account, clock: FakeClock, events: Recorder) -> None:
     """A key whose whole limit is near a mark is not warned of for that mark."""
     account.key_left(6, limit=6)

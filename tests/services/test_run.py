@@ -12,6 +12,7 @@ from app.core.errors import GatewayError, Left, TimedOut, UpstreamFailed
 from app.core.grants import SCOPES, Grant
 from app.core.ports import Answer
 from app.core.wishes import Wishes
+from app.services.company import Company
 from app.services.run import Clocks, Run, stopping
 from tests.services.fakes import FakeClock
 
@@ -40,6 +41,16 @@ class FakePeer:
 
     def cut(self) -> None:
         self.was_cut = True
+
+
+class Deaf(Company):
+    """Company for an app that has left."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(None, dict, clock)
+
+    def tick(self) -> bool:
+        return False
 
 
 class FakeAttempt:
@@ -384,6 +395,18 @@ def test_app_left(run: Run, peer: FakePeer, attempt: FakeAttempt) -> None:
     assert 1 == attempt.cancelled
     assert "left" == run.seen(cancelled()).code
     assert not peer.was_cut
+
+
+def test_app_left_in_company(run: Run, clock: FakeClock, attempt: FakeAttempt) -> None:
+    """An app whose leaving shows only when something is said to it counts as one that left."""
+    run.enter(attempt, "a/b")
+    run.company = Deaf(clock)
+
+    run.tick()
+
+    assert 1 == attempt.cancelled
+    with pytest.raises(Left):
+        run.wait(0)
 
 
 def test_app_stopped_reading(run: Run, peer: FakePeer, attempt: FakeAttempt) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 import requests
@@ -108,6 +110,53 @@ def test_a_failure_behind_comments(
     assert comes_true(lambda: gateway.services.slots.taken == 0)
     assert comes_true(lambda: gateway.services.ledger.sums().held == 0)
     assert "web.broke" in caplog.text
+
+
+def test_the_head_of_a_late_stream(make_gateway: Callable[..., Gateway], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that begins with comments has every header that does not depend on which model answers, and how."""
+    monkeypatch.setattr("app.services.company.HOLD_S", 0.05)
+    gateway = make_gateway(**SETTINGS)
+    body = {"messages": [{"role": "user", "content": "a" * 500}], "stream": True}
+
+    late, early = (
+        gateway.request("POST", CHAT, json={**body, "model": f"sandbox/{name}"}) for name in ("delay-1000", "ok")
+    )
+
+    assert b": orgate" in late.content
+    assert b": orgate" not in early.content
+    found_later = {"X-Generation-Id", "x-orgate-model", "x-orgate-provider"}
+    assert set(early.headers) - set(late.headers) <= found_later
+    assert {"x-orgate-sanitized", "X-RateLimit-Limit", "X-Accel-Buffering", "x-request-id"} <= set(late.headers)
+    assert "text/event-stream" == late.headers["Content-Type"]
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+def test_another_server(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a server that knows WSGI and nothing of ours the app is kept company too, and its leaving is noticed."""
+    monkeypatch.setattr("app.services.company.HOLD_S", 0.05)
+    monkeypatch.setattr("app.services.company._KEEP_ALIVE_S", 0.05)
+    headers = {"Authorization": f"Bearer {gateway.token()}"}
+    with make_server("127.0.0.1", 0, gateway.app, handler_class=_Quiet) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}{CHAT}"
+
+        late = requests.post(
+            url, json={**GOOD, "model": "sandbox/delay-1000", "stream": True}, headers=headers, timeout=20
+        )
+        with requests.post(
+            url, json={**GOOD, "model": "sandbox/silence", "stream": True}, headers=headers, timeout=20, stream=True
+        ) as silent:
+            comment = next(silent.iter_lines())
+
+        assert late.content.startswith(b": orgate")
+        assert late.content.endswith(b"data: [DONE]\n\n")
+        assert comment.startswith(b": orgate")
+        assert comes_true(lambda: not gateway.services.relay._running)
+        server.shutdown()
 
 
 def _answer(gateway: Gateway, case: str, *, past_lane: bool) -> tuple[object, ...]:

@@ -220,7 +220,6 @@ class Writer:
         try:
             self._transaction(connection, jobs)
         except Exception as error:
-            self._renewed(None)
             if _is_lasting(error):
                 raise
             # One of them is at fault: the others must not suffer for it.
@@ -231,7 +230,6 @@ class Writer:
         try:
             self._transaction(connection, [job])
         except Exception as error:
-            self._renewed(None)
             if _is_lasting(error):
                 raise
             self._events.broke("ledger.broke", error)
@@ -239,18 +237,25 @@ class Writer:
             self._is_done(job)
 
     def _transaction(self, connection: Connection, jobs: list[Job]) -> None:
-        with writing(connection, is_single=len(jobs) == 1 and jobs[0].is_single):
-            for job in jobs:
-                job.error = None
-                if not job.patient:
-                    self._gathered(connection)
-                try:
-                    job.value = job.work(connection)
-                except GatewayError as error:
-                    job.error = error
-            self._gathered(connection)
+        try:
+            with writing(connection, is_single=len(jobs) == 1 and jobs[0].is_single):
+                self._work(connection, jobs)
+        except BaseException:
+            self._renewed(None)
+            raise
         for job in jobs:
             self._is_done(job)
+
+    def _work(self, connection: Connection, jobs: list[Job]) -> None:
+        for job in jobs:
+            job.error = None
+            if not job.patient:
+                self._gathered(connection)
+            try:
+                job.value = job.work(connection)
+            except GatewayError as error:
+                job.error = error
+        self._gathered(connection)
 
     def _is_done(self, job: Job) -> None:
         job.done = True
