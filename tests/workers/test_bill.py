@@ -53,7 +53,11 @@ def test_ledger_and_bill(tmp_path: Path) -> None:
         eventually(lambda: gateway.carriers() not in ([], [carrier]))
 
         ledger = gateway.folder / "ledger.db"
-        eventually(lambda: not [row for row in rows(ledger) if row["state"] in ("reserved", "ambiguous")], within_s=60)
+        eventually(
+            lambda: [row for row in rows(ledger) if row["state"] in ("reserved", "ambiguous")],
+            lambda still_open: not still_open,
+            within_s=60,
+        )
         kept, bill = rows(ledger), sandbox.bill()
         usage = gateway.request("GET", "/v1/usage?by=app", tokens[0]).json()
         posts = gateway.posts()
