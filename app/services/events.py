@@ -17,9 +17,7 @@ class Fanout:
 
     def call_ended(self, report: CallReport) -> None:
         """A call is over."""
-        for sink in self._sinks:
-            with suppress(Exception):
-                sink.call_ended(report)
+        self._each(lambda sink: sink.call_ended(report))
 
     def note(self, event: str, **facts: object) -> None:
         """Something worth an info line happened."""
@@ -35,9 +33,7 @@ class Fanout:
 
     def debug(self, event: str, **facts: object) -> None:
         """A detail."""
-        for sink in self._sinks:
-            with suppress(Exception):
-                sink.debug(event, **facts)
+        self._each(lambda sink: sink.debug(event, **facts))
 
     def _each(self, tell: Callable[[Events], None]) -> None:
         for sink in self._sinks:
