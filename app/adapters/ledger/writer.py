@@ -117,10 +117,12 @@ class Writer:
         return job.value
 
     def settle(self) -> None:
-        """Have what waits to be written committed, if it can be."""
-        if self._jobs and self.trouble is None:
+        """Have what waits to be written, or is just being written, committed, if it can be."""
+        if self.trouble is None:
+            # Also where nothing waits: whoever has the turn may have taken it, and not committed it yet.
             with self._turn:
-                self._carry_out()
+                if self._jobs:
+                    self._carry_out()
 
     def soon(self, work: Work, *, comes_first: bool = False) -> None:
         """

@@ -106,6 +106,41 @@ def test_closed_once(ledger: SqlLedger, first: Closing, again: Closing, path: Pa
     assert first.cost == ledger.sums().settled
 
 
+class HaltingClock(FakeClock):
+    """A clock that, once it is to halt, keeps whoever asks for the time until it may go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.halts = False
+        self.asked = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def now(self) -> float:
+        if self.halts:
+            self.asked.set()
+            assert self.may_go_on.wait(30)
+        return super().now()
+
+
+def test_read_while_closings_are_written(path: Path) -> None:
+    """Who reads while what has ended is being written, but is not committed, waits until it is."""
+    clock = HaltingClock()
+    ledger = opened(path, clock)
+    with ThreadPoolExecutor(1) as pool:
+        ledger.reserve(hold("call:1"), [])
+        clock.halts = True
+        ledger.close(settled("call:1", 600))
+        assert clock.asked.wait(30)
+
+        read = pool.submit(ledger.sums)
+
+        with pytest.raises(TimeoutError):
+            read.result(0.2)
+        clock.may_go_on.set()
+        assert Sums(settled=600, held=0, unsettled=0, outside=0) == read.result(30)
+    ledger.stop()
+
+
 def test_unknown_attempt(ledger: SqlLedger) -> None:
     """Closing what is not on record changes nothing."""
     close(ledger, settled("nobody:1", 600))
