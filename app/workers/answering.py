@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -62,7 +63,9 @@ def answer(application: WsgiApp, line: Line, environ: Mapping[str, str], body: b
     }
 
     def start(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], object]:
-        line.send((status, headers))
+        # An application has parts by now that it would not let go of. What is sent next fails as well.
+        with suppress(OSError):
+            line.send((status, headers))
         return line.send
 
     parts = application(whole, start)
