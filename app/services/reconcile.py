@@ -76,6 +76,10 @@ class Reconciler:
         self._thread: threading.Thread | None = None
         self._next_at = 0.0
         self._rests_until = float("-inf")
+        self._untold: frozenset[str] = frozenset()
+        """The attempts of which OpenRouter's totals told nothing the last time."""
+        self._again_at = float("-inf")
+        """When the totals are asked for these again."""
         self._is_owed = False
         """OpenRouter's totals were to be compared, and could not be trusted yet."""
         self._has_copies = True
@@ -139,10 +143,11 @@ class Reconciler:
         if self._clock.monotonic() >= self._next_at:
             self._next_at = self._clock.monotonic() + _HOUR_S
             self._keep_house()
-        told = self.reconcile()
-        self._is_owed = told.outside is None
-        if told.outside is not None and self._settler.nameless():
-            self._rests_until = self._clock.monotonic() + _SELDOM_S
+        before = self._nameless()
+        self._is_owed = self.reconcile().outside is None
+        if not self._is_owed:
+            self._untold = before & self._nameless()
+            self._again_at = self._clock.monotonic() + _SELDOM_S
 
     def _rest(self) -> None:
         self._next_at = self._rests_until = self._clock.monotonic() + _TROUBLE_S
@@ -163,15 +168,19 @@ class Reconciler:
         now = self._clock.monotonic()
         if now >= self._next_at:
             return True
-        has_cause = self._is_owed or bool(self._settler.nameless())
+        nameless = self._nameless()
+        has_cause = self._is_owed or bool(nameless if now >= self._again_at else nameless - self._untold)
         return has_cause and now >= self._rests_until and self._is_quiet()
 
     def _is_quiet(self) -> bool:
         """OpenRouter's totals lag behind (openrouter.md §7): only after a pause do they hold every attempt."""
         if self._books.quiet_s() < self._settle_after_s:
             return False
-        nameless = {attempt.attempt_id for attempt in self._settler.nameless()}
+        nameless = self._nameless()
         return all(attempt.attempt_id in nameless for attempt in self._ledger.open())
+
+    def _nameless(self) -> frozenset[str]:
+        return frozenset(attempt.attempt_id for attempt in self._settler.nameless())
 
     def _unsettled(self) -> int:
         return sum(attempt.state is State.AMBIGUOUS for attempt in self._ledger.open())

@@ -584,6 +584,22 @@ def test_as_soon_as_it_can(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("restless")
+def test_beside_one_that_cannot_be(desk: Desk) -> None:
+    """An attempt of which OpenRouter's totals tell nothing makes no other wait."""
+    desk.reconcile()
+    desk.lost("two:1", 1_000, key_id=OTHER_KEY_ID)
+    desk.reconciler.start()
+    desk.watched.looked_at()
+    desk.holds.lost(desk.holds.take(make_call(), 1, CHEAP, KEY_ID), Reading())
+    desk.credits.rise(700)
+    desk.clock.time += SETTLE_AFTER_S
+    desk.watched.looked_at(100)
+
+    assert ["two:1"] == desk.left()
+    assert ("settled", 700, "key") == desk.state()
+
+
+@pytest.mark.usefixtures("restless")
 def test_owed(desk: Desk) -> None:
     """A comparison that came too early, as after every restart, is made as soon as it can be, not an hour later."""
     desk.reconcile()
