@@ -68,8 +68,12 @@ class Books(Protocol):
         """OpenRouter's id of an attempt under way."""
         ...
 
-    def close(self, hold: Hold, closing: Closing) -> None:
-        """What became of an attempt, whose hold was committed."""
+    def close(self, hold: Hold, closing: Closing, *, is_last: bool = False) -> None:
+        """
+        What became of an attempt, whose hold was committed.
+
+        The last one of a call is followed by the call's report at once, from the same thread.
+        """
         ...
 
     def refused(self, app: str, details: dict[str, Json]) -> None:

@@ -57,8 +57,8 @@ class Books:
         """OpenRouter's id of an attempt under way."""
         self._ledger.identify(attempt_id, generation_id)
 
-    def close(self, hold: Hold, closing: Closing) -> None:
-        """What became of an attempt; one whose cost is not known is looked after."""
+    def close(self, hold: Hold, closing: Closing, *, is_last: bool = False) -> None:
+        """What became of an attempt; one whose cost is not known is looked after, the last of a call or not."""
         self._ledger.close(closing)
         with self._lock:
             self._running -= 1

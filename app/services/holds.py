@@ -84,7 +84,8 @@ class Holds:
 
     def ended(self, hold: Hold, report: CallReport, reading: Reading) -> None:
         """The call is over and this attempt answered it, or was answering it when it ended."""
-        self._over(hold, reading, report.status, report.outcome, report.duration_s, report.first_byte_s)
+        status, outcome = report.status, report.outcome
+        self._over(hold, reading, status, outcome, report.duration_s, report.first_byte_s, is_last=True)
 
     def lost(self, hold: Hold, reading: Reading) -> None:
         """Nobody waits for the attempt any more: the app left, or our own code failed around it."""
@@ -100,6 +101,7 @@ class Holds:
         first_content_s: float | None = None,
         *,
         unbilled: bool = False,
+        is_last: bool = False,
     ) -> None:
         cost = _believable(reading.usage, hold)
         state = State.SETTLED if cost is not None else State.RELEASED if unbilled else State.AMBIGUOUS
@@ -119,6 +121,7 @@ class Holds:
                 first_content_s=first_content_s,
                 duration_s=seconds,
             ),
+            is_last=is_last,
         )
 
 

@@ -11,7 +11,7 @@ from app.core.budget import Budget
 from app.core.calls import CallReport
 from app.core.errors import Json
 from app.core.grants import Grant
-from app.core.ledger import Closing, Hold, State
+from app.core.ledger import Closing, Hold
 from app.core.ports import Allowance
 from app.workers.lines import Lines
 
@@ -77,10 +77,10 @@ class CommonTill:
         """OpenRouter's id of an attempt under way; short ones never need it."""
         self._names.note(attempt_id, generation_id)
 
-    def close(self, hold: Hold, closing: Closing) -> None:
-        """What became of an attempt."""
+    def close(self, hold: Hold, closing: Closing, *, is_last: bool = False) -> None:
+        """What became of an attempt; of the last one it is told together with the call's report."""
         self._names.forget(closing.attempt_id)
-        if closing.state is State.SETTLED:
+        if is_last:
             self._notes.closings.append(closing)
         else:
             self._lines.tell("close", closing)

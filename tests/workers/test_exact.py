@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from app.core.money import NANO
 from app.sandbox import Sandbox
 from tests.adapters.ledger.ledgers import rows
+from tests.lab.upstream import plays
+from tests.lab.upstream.wire import Peer, RawUpstream
 from tests.waiting import eventually
-from tests.workers.served import Crowd, ask, dripping
+from tests.workers.served import Crowd, ask, crowd, dripping
 
 
 def race(gateway: Crowd, token: str, calls: int, threads: int = 12, **fields: Any) -> Counter[int]:
@@ -175,3 +178,26 @@ def _metric(gateway: Crowd, token: str, name: str) -> float:
     text = gateway.request("GET", "/metrics", gateway.own_token()).text
     found = [line for line in text.splitlines() if line.startswith(f"{name} ")]
     return float(found[0].split()[1])
+
+
+def slow(peer: Peer) -> None:
+    """A stream that goes on when its first content has been read."""
+    peer.send(plays.chunked(plays.EVENTS) + plays.chunk(plays.said()))
+    peer.pause(0.2)
+    peer.send(b"".join(map(plays.chunk, (plays.ended(usage=plays.USAGE), plays.DONE, b""))))
+
+
+def test_cost_without_an_answer(tmp_path: Path) -> None:
+    """An attempt that was billed and said nothing is settled, whichever process asked, though another answered."""
+    with RawUpstream() as upstream, crowd(upstream, tmp_path / "state") as gateway:  # type: ignore[arg-type]
+        upstream.script("lab/empty", plays.streaming(plays.ended(usage=plays.USAGE), plays.DONE))
+        upstream.script("lab/slow", slow)
+        token = gateway.token()
+
+        for pid in gateway.pids():
+            status, _, _ = ask(gateway.line(pid), token, model="lab/empty", models=["lab/slow"], stream=True)
+            assert 200 == status
+
+        ledger = gateway.folder / "ledger.db"
+        ends = eventually(lambda: [row["state"] for row in rows(ledger)], lambda ends: "reserved" not in ends)
+    assert 4 * ["settled"] == ends
