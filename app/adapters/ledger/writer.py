@@ -121,7 +121,7 @@ class Writer:
         if self.trouble is None:
             # Also where nothing waits: whoever has the turn may have taken it, and not committed it yet.
             with self._turn:
-                if self._jobs:
+                if self._jobs and self.trouble is None:
                     self._carry_out()
 
     def soon(self, work: Work, *, comes_first: bool = False) -> None:
@@ -174,8 +174,10 @@ class Writer:
                 self._stopped.wait(_GATHER_S)
             if self._later is not None and time.monotonic() >= self._later[0]:
                 self._take_later()
+            asked_at = time.monotonic()
             with self._turn:
-                if self._jobs:
+                # What failed while this waited is tried again after a pause: readers wait for their turn too.
+                if self._jobs and self._failed_at < asked_at:
                     self._carry_out()
             if self._jobs:
                 # What could not be written waits here, or for the next one who has something to write.

@@ -310,6 +310,18 @@ def test_locked(used: SqlLedger, path: Path) -> None:
     assert 505 == len(rows(path))
 
 
+def test_read_while_locked(used: SqlLedger, path: Path) -> None:
+    """While another process holds the ledger its readers wait once for all of them, and then see what is written."""
+    with locked_by_another(path), ThreadPoolExecutor(8) as pool:
+        used.close(settled("running0:1", 7))
+        began = time.monotonic()
+        seen = list(pool.map(lambda _: used.sums().settled, range(8)))
+        took = time.monotonic() - began
+
+    assert [5_000] * 8 == seen
+    assert took < 8
+
+
 def test_locked_for_a_moment(used: SqlLedger, path: Path) -> None:
     """Who waits for a lock that is soon let go of is not refused."""
     began = threading.Event()
