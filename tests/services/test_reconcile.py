@@ -600,6 +600,29 @@ def test_beside_one_that_cannot_be(desk: Desk) -> None:
 
 
 @pytest.mark.usefixtures("restless")
+def test_lost_meanwhile(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that is lost just when OpenRouter's totals have been compared waits no longer than any other."""
+    desk.reconcile()
+    lost = threading.Event()
+
+    def warn(event: str, **facts: object) -> None:
+        if not lost.is_set():
+            desk.lost("one:1", 1_000)
+            lost.set()
+
+    monkeypatch.setattr(desk.events, "warn", warn)
+    desk.credits.rise(DOLLAR)
+    desk.clock.time += SETTLE_AFTER_S
+    desk.reconciler.start()
+    assert lost.wait(SOON_S)
+    desk.credits.rise(700)
+    desk.clock.time += SETTLE_AFTER_S
+    desk.watched.looked_at(100)
+
+    assert [] == desk.left()
+
+
+@pytest.mark.usefixtures("restless")
 def test_owed(desk: Desk) -> None:
     """A comparison that came too early, as after every restart, is made as soon as it can be, not an hour later."""
     desk.reconcile()
