@@ -51,14 +51,16 @@ class Stream:
 
     def close(self) -> None:
         """The app has all of it, or has left: let go of OpenRouter."""
-        self._events.close()
-        if self._is_whole:
-            self._end(200, "answered")
-        else:
-            self._run.end(Left("The app closed the connection."))
-            self._end(499, "left")
-        if isinstance(self._found, Opened):
-            self._found.answer.close()
+        try:
+            self._events.close()
+            if self._is_whole:
+                self._end(200, "answered")
+            else:
+                self._run.end(Left("The app closed the connection."))
+                self._end(499, "left")
+        finally:
+            if isinstance(self._found, Opened):
+                self._found.answer.close()
 
     def _relayed(self) -> Generator[bytes, None, None]:
         try:

@@ -55,7 +55,12 @@ class CallLane:
         headers = [("Content-Type", answer.content_type), *answer.headers, *told]
         if isinstance(answer.body, bytes):
             headers.append(("Content-Length", str(len(answer.body))))
-        start_response(_status_line(answer.status), headers)
+        try:
+            start_response(_status_line(answer.status), headers)
+        except BaseException:
+            # A server lets go only of what it was given.
+            answer.close()
+            raise
         return (answer.body,) if isinstance(answer.body, bytes) else answer.body
 
 

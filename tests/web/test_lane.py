@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 import requests
-from werkzeug.test import Client
+from werkzeug.test import Client, EnvironBuilder
 
 from app.core.styles import STYLES
 from app.factory import MOUNTS
@@ -88,6 +89,19 @@ def test_a_failure_after_the_answer(
     assert comes_true(lambda: gateway.services.slots.taken == 0)
     assert comes_true(lambda: gateway.services.ledger.sums().held == 0)
     assert 0 == gateway.services.relay.end_running("tester")
+
+
+def test_a_head_that_is_refused(gateway: Gateway) -> None:
+    """Where the server does not take the answer's head nothing of the call is left over."""
+    body = json.dumps({**PROMPT, "model": "sandbox/drip-20", "stream": True})
+    headers = {"Authorization": f"Bearer {gateway.token()}", "Content-Type": "application/json"}
+    environ = EnvironBuilder(CHAT, gateway.base_url, method="POST", data=body, headers=headers).get_environ()
+
+    with pytest.raises(ZeroDivisionError):
+        gateway.app.wsgi_app(environ, lambda *_: 1 // 0)
+
+    assert comes_true(lambda: gateway.services.slots.taken == 0)
+    assert comes_true(lambda: gateway.services.ledger.sums().held == 0)
 
 
 def test_a_failure_behind_comments(
