@@ -80,7 +80,11 @@ class _Task(WSGITask):
             super().execute()
         except _Detached as detached:
             self._is_carried = True
-            self.channel.leave_to_pump(self, detached.flow, detached.source)
+            try:
+                self.channel.leave_to_pump(self, detached.flow, detached.source)
+            except BaseException:
+                detached.flow.close()
+                raise
             raise
 
     def build_response_header(self) -> bytes:

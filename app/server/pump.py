@@ -72,12 +72,13 @@ class Pump:
         self._is_closed = False
 
     def carry(self, flow: Flow, outlet: Outlet, source: int) -> Carried:
-        """What is left of the flow is carried from its first `go_on`."""
+        """What is left of the flow is carried from its first `go_on`; raises RuntimeError where there is no thread."""
         with self._idle:
-            self._load += 1
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="orgate-pump", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="orgate-pump", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._load += 1
         return Carried(flow, outlet, source, self)
 
     def wait_idle(self, timeout_s: float) -> None:
@@ -133,21 +134,21 @@ class Pump:
             return
         try:
             has_more = carried.move()
+            self._watch(carried, True)
         except Exception as failure:
             self._end(carried, None if isinstance(failure, StopIteration) else failure)
             return
         if has_more:
             self._turns.append(carried)
-        self._watch(carried, True)
 
     def _watch(self, carried: Carried, wanted: bool) -> None:
         if carried.is_watched == wanted:
             return
-        carried.is_watched = wanted
         if wanted:
             self._selector.register(carried.source, selectors.EVENT_READ, carried)
         else:
             self._selector.unregister(carried.source)
+        carried.is_watched = wanted
 
     def _end(self, carried: Carried, failure: Exception | None) -> None:
         carried.is_over = True

@@ -99,6 +99,7 @@ class Relay:
         run = Run(call, peer, self._clocks(call), self._clock)
         self._begin(run)
         try:
+            self._watch.add(run)
             return self._stream(run) if call.stream else self._plain(run)
         except GatewayError as error:
             error.begun = run.begun
@@ -172,7 +173,6 @@ class Relay:
             if self._pauses.paused() & {run.call.app, EVERYBODY}:
                 raise paused(run.call.app)
             self._running[run.call.id] = run
-        self._watch.add(run)
 
     def _plain(self, run: Run) -> Delivery:
         answer = self._pursuit.answer(run)

@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import quote
 
 from app.core.errors import GatewayError, Json
@@ -127,8 +128,11 @@ class Settler:
 
     def _start(self) -> None:
         if self._thread is None and not self._stopping:
-            self._thread = threading.Thread(target=self._run, name="orgate-settler", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="orgate-settler", daemon=True)
+            # Where the system gives none it is tried again with the next attempt.
+            with suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def _push(self, attempt: Open, tries: int) -> None:
         if attempt.attempt_id not in self._open:

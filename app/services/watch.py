@@ -35,13 +35,14 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     def add(self, run: Watched) -> None:
-        """Look after this run."""
+        """Look after this run; raises RuntimeError where the system gives no thread for it."""
         with self._lock:
-            self._runs.add(run)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._look, name="orgate-watch", daemon=True)
-                self._thread.start()
-            elif len(self._runs) == 1:
+                thread = threading.Thread(target=self._look, name="orgate-watch", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._runs.add(run)
+            if len(self._runs) == 1:
                 self._changed.notify()
 
     def remove(self, run: Watched) -> None:

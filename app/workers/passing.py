@@ -104,8 +104,8 @@ class Passing:
         passage = Passage(self._line(), self._peer_of(environ), self._over)
         with self._changed:
             self._running += 1
-        self._watch.add(passage)
         try:
+            self._watch.add(passage)
             start_response(*passage.begin(environ))
         except (OSError, EOFError):
             # The app has left, or the keeper has ended and this process ends as well: nobody reads it.

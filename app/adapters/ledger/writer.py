@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection
@@ -162,8 +163,11 @@ class Writer:
             return
         with self._thread_lock:
             if self._thread is None and not self._stopped.is_set():
-                self._thread = threading.Thread(target=self._run, name="orgate-ledger", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="orgate-ledger", daemon=True)
+                # Where the system gives none what waits is written by whoever comes next.
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         while not self._stopped.is_set():
