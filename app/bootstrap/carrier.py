@@ -17,6 +17,7 @@ from app.services.answercache import AnswerCache
 from app.services.breakers import Breakers
 from app.services.bundle import Calling
 from app.services.events import Fanout
+from app.services.gathered import Gathered
 from app.services.models import Models
 from app.services.once import Repeats
 from app.services.recall import Recaller
@@ -60,7 +61,9 @@ def build(settings: Settings, lines: Lines, places: SharedPlaces) -> BuiltCarrie
     clock, cache = SystemClock(), Copies()
     reports = sinks.reports(settings, clock)
     log = LogSink(level=settings.log_level, namespaces=settings.debug)
-    events = Fanout([log, CommonEvents(lines), *reports])
+    told_here = Gathered(Fanout([log, *reports]))
+    # The keeper gathers for itself.
+    events = Fanout([told_here, CommonEvents(lines)])
     # What files and catalogue are worth a line for, the keeper's log has already.
     quiet = Fanout([])
     models = Models(
@@ -99,5 +102,5 @@ def build(settings: Settings, lines: Lines, places: SharedPlaces) -> BuiltCarrie
         # Calls with a key, and those that ask for the cache of answers, are passed on to the keeper.
         repeats=Repeats(Recaller(relay, AnswerCache(clock)), clock),
     )
-    at_end = tuple(report.close for report in reports)
+    at_end = (told_here.stop, *(report.close for report in reports))
     return BuiltCarrier(calling, web_settings(settings), breakers, pauses, cache, at_end)

@@ -30,6 +30,7 @@ from app.services.bulletin import Bulletin
 from app.services.bundle import Services
 from app.services.credits import Credits
 from app.services.events import Fanout
+from app.services.gathered import Gathered
 from app.services.health import HealthCheck
 from app.services.once import Repeats
 from app.services.recall import Recaller
@@ -68,7 +69,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     log, metrics = LogSink(level=settings.log_level, namespaces=settings.debug), MetricsSink(version("orgate"))
     bulletin = Bulletin(clock, [AlertCommand(settings.alert_command, log)] if settings.alert_command else [])
     reports = sinks.reports(settings, clock)
-    events = Fanout([log, metrics, bulletin, *reports])
+    events = Gathered(Fanout([log, metrics, bulletin, *reports]))
     vault = openrouter.vault_of(settings, events)
     upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams, keep_ready=True)
     crew = _crew(settings, events)
@@ -128,7 +129,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
         reconciler=reconciler,
         usage=usage,
         refresher=openrouter.refresher(settings, credits, models, agents, events),
-        at_end=(upstream.close, *(report.close for report in reports)),
+        at_end=(upstream.close, events.stop, *(report.close for report in reports)),
     )
 
     def desk() -> Desk:
@@ -148,7 +149,11 @@ def build(app: flask.Flask, settings: Settings) -> Built:
             )
         )
 
-    return Built(services, web_settings(settings), metrics.exposition, crew, desk)
+    def exposition() -> tuple[str, bytes]:
+        events.flush()
+        return metrics.exposition()
+
+    return Built(services, web_settings(settings), exposition, crew, desk)
 
 
 def _money(
