@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+_DIALECT = sqlite.dialect(paramstyle="named")
+_NONE: Mapping[str, Any] = {}
 
 
 def driver_of(connection: Connection) -> sqlite3.Connection:
@@ -27,7 +28,7 @@ def driver_of(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+def execute(connection: Connection, sql: str, parameters: Mapping[str, Any] = _NONE) -> sqlite3.Cursor:
     """Have the driver carry this out; raises SQLAlchemy's DBAPIError."""
     try:
         return driver_of(connection).execute(sql, parameters)
@@ -58,14 +59,12 @@ def writing(connection: Connection, *, is_single: bool = False) -> Iterator[None
 
 
 class Prepared:
-    """A statement with its parameters in the driver's order."""
+    """A statement, worded once."""
 
     def __init__(self, statement: UpdateBase | Select[Any], columns: Sequence[str] | None = None) -> None:
         """`columns` are those that an INSERT gives, where these are not all."""
-        compiled = statement.compile(dialect=_DIALECT, column_keys=columns)
-        self._sql = str(compiled)
-        self._names = tuple(compiled.positiontup or ())
+        self._sql = str(statement.compile(dialect=_DIALECT, column_keys=columns))
 
     def execute(self, connection: Connection, row: Mapping[str, Any]) -> sqlite3.Cursor:
         """Carry it out within the connection's transaction; raises SQLAlchemy's DBAPIError."""
-        return execute(connection, self._sql, [row[name] for name in self._names])
+        return execute(connection, self._sql, row)

@@ -22,6 +22,9 @@ _AGAIN_S = 1.0
 _GATHER_S = 0.02
 """So long what nobody waits for is gathered, to be written together."""
 
+_LOOKS = 50
+"""So often in a row nothing is found before the thread rests: to be woken by a call's end would hold the next up."""
+
 _LATER_S = 0.25
 
 Work = Callable[[Connection], Any]
@@ -101,6 +104,12 @@ class Writer:
         It comes after all that was to be written soon; if it overtakes, only after what of that comes first. What
         writes by a single statement needs no others around it where it is written alone.
         """
+        if is_single and overtakes and self._turn.acquire(blocking=False):
+            try:
+                if self._has_time():
+                    return self._by_itself(work)
+            finally:
+                self._turn.release()
         job = Job(work, patient=False, overtakes=overtakes, is_single=is_single)
         asked_at = time.monotonic()
         self._urgent.append(job)
@@ -138,15 +147,13 @@ class Writer:
         if self._stopped.is_set():
             self._finish()
         else:
-            self._wanted.set()
-            self._start()
+            self._rouse()
 
     def later(self, make: Callable[[], Work | None]) -> None:
         """Have what this makes, if anything, done within a moment, once however often it is asked for meanwhile."""
         if self._later is None:
             self._later = (time.monotonic() + _LATER_S, make)
-            self._wanted.set()
-            self._start()
+            self._rouse()
 
     def close(self) -> None:
         """Write what is left, if it can be, and let go of the connection; what comes after this is written at once."""
@@ -158,9 +165,13 @@ class Writer:
             thread.join(5)
         self._finish()
 
+    def _rouse(self) -> None:
+        if not self._wanted.is_set():
+            self._wanted.set()
+        if self._thread is None:
+            self._start()
+
     def _start(self) -> None:
-        if self._thread is not None:
-            return
         with self._thread_lock:
             if self._thread is None and not self._stopped.is_set():
                 thread = threading.Thread(target=self._run, name="orgate-ledger", daemon=True)
@@ -171,22 +182,27 @@ class Writer:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            later = self._later
-            self._wanted.wait(None if later is None else max(0.0, later[0] - time.monotonic()))
+            self._wanted.wait()
+            looks = 0
+            while looks < _LOOKS and not self._stopped.wait(_AGAIN_S if self.trouble else _GATHER_S):
+                looks = 0 if self._look() else looks + 1
             self._wanted.clear()
-            if self._jobs:
-                self._stopped.wait(_GATHER_S)
-            if self._later is not None and time.monotonic() >= self._later[0]:
-                self._take_later()
-            asked_at = time.monotonic()
-            with self._turn:
-                # What failed while this waited is tried again after a pause: readers wait for their turn too.
-                if self._jobs and self._failed_at < asked_at:
-                    self._carry_out()
-            if self._jobs:
-                # What could not be written waits here, or for the next one who has something to write.
-                self._stopped.wait(_AGAIN_S if self.trouble else 0)
+            if self._look():
+                # What came before that has woken nobody.
                 self._wanted.set()
+
+    def _look(self) -> bool:
+        """Write what waits; whether anything did, or will."""
+        if self._later is not None and time.monotonic() >= self._later[0]:
+            self._take_later()
+        if not self._jobs:
+            return self._later is not None
+        asked_at = time.monotonic()
+        with self._turn:
+            # What failed while this waited is tried again after a pause: readers wait for their turn too.
+            if self._jobs and self._failed_at < asked_at:
+                self._carry_out()
+        return True
 
     def _take_later(self) -> None:
         later, self._later = self._later, None
@@ -207,6 +223,26 @@ class Writer:
             if self._jobs:
                 self._events.warn("ledger.unwritten", rows=len(self._jobs), why=self.trouble)
             self._drop()
+
+    def _has_time(self) -> bool:
+        """Nothing has to come before what is to be written now, nor could be written with it."""
+        return not (self._urgent or self._first or self.trouble or self._stopped.is_set())
+
+    def _by_itself(self, work: Work) -> Any:
+        """Carry out a single statement, with nothing around it; raises Unavailable."""
+        try:
+            connection = self._ready()
+            with writing(connection, is_single=True):
+                return work(connection)
+        except Exception as error:
+            self._renewed(None)
+            if isinstance(error, GatewayError):
+                raise
+            if _is_lasting(error):
+                self._in_trouble(error)
+            else:
+                self._events.broke("ledger.broke", error)
+            raise _unavailable(_why(error)) from None
 
     def _carry_out(self, *, patient: bool = True) -> None:
         """Take the jobs that wait and write them, together if that works and else one by one."""

@@ -615,7 +615,7 @@ def test_looks_only_at_open_holds(path: Path, ledger: SqlLedger) -> None:
     """However many attempts are on record, a budget is checked by an index of the open ones alone."""
     asked = statements._taken
     with closing(sqlite3.connect(path)) as connection:
-        values = [{"app": "editor", "day": 0, "since": 0}[name] for name in asked._names]
+        values = {"app": "editor", "day": 0, "since": 0}
         plan = connection.execute(f"EXPLAIN QUERY PLAN {asked._sql}", values).fetchall()
 
     told = [row[3] for row in plan]
