@@ -12,6 +12,9 @@ from app.core.ports import Events
 _GATHER_S = 0.02
 """So long the calls that end are gathered, to be told of together."""
 
+_LOOKS = 50
+"""So often in a row nothing is found before the thread rests: to be woken by a call's end would hold the next up."""
+
 
 class Gathered:
     """
@@ -89,6 +92,10 @@ class Gathered:
     def _run(self) -> None:
         while not self._stopped.is_set():
             self._wanted.wait()
-            self._stopped.wait(_GATHER_S)
+            looks = 0
+            while looks < _LOOKS and not self._stopped.wait(_GATHER_S):
+                looks = 0 if self._ended else looks + 1
+                self.flush()
             self._wanted.clear()
+            # What ended before that has woken nobody.
             self.flush()
