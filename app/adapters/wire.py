@@ -31,14 +31,9 @@ class BrokenAnswer(http.client.HTTPException):
 class Headers(Mapping[str, str]):
     """An answer's headers, by their names in any spelling."""
 
-    def __init__(self) -> None:
-        self._values: dict[str, str] = {}
-
-    def add(self, name: str, value: str) -> None:
-        """One more; of those with the same name the values form a list (RFC 9110, 5.3)."""
-        name = name.lower()
-        before = self._values.get(name)
-        self._values[name] = value if before is None else f"{before}, {value}"
+    def __init__(self, values: dict[str, str]) -> None:
+        """By their names in small letters."""
+        self._values = values
 
     def get(self, name: str, default: Any = None) -> Any:  # Mapping's own types
         """The value, or the default where there is none."""
@@ -125,16 +120,17 @@ class WireAnswer:
         version, _, told = first.partition(" ")
         if not version.startswith("HTTP/1.") or not told[:3].isdecimal() or not told[:3].isascii():
             raise BrokenAnswer("no status line")
-        headers = Headers()
+        values: dict[str, str] = {}
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon or name != name.strip():
                 raise BrokenAnswer("no header")
-            value = value.strip(" \t")
-            headers.add(name, value)
-        asked = headers.get("Connection", "").lower()
+            name, value = name.lower(), value.strip(" \t")
+            # Those with the same name form a list (RFC 9110, 5.3).
+            values[name] = f"{values[name]}, {value}" if name in values else value
+        asked = values.get("connection", "").lower()
         self._keeps_open = "keep-alive" in asked if version == "HTTP/1.0" else "close" not in asked
-        return int(told[:3]), headers
+        return int(told[:3]), Headers(values)
 
     def _framing(self) -> tuple[Callable[[WireAnswer], bytes], int]:
         """How the body is told from what follows it (RFC 9112, 6.3)."""

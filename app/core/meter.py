@@ -147,7 +147,8 @@ def parse(data: bytes) -> Json:
 
 def count(value: Json) -> int | None:
     """The value as a number of tokens, or None when it cannot be one."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS else None
+    # Its very type: True is an int too.
+    return value if type(value) is int and 0 <= value <= _MAX_TOKENS else None
 
 
 def text(value: Json) -> str | None:

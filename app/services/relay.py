@@ -213,17 +213,23 @@ class Relay:
         reading = run.reading
         cost = reading.usage.cost if reading.usage else None
         distinct = len(set(run.asked))
-        values = {
-            "X-Generation-Id": reading.generation_id,
-            "x-orgate-model": reading.model,
-            "x-orgate-provider": reading.provider,
-            "x-orgate-response-cost": dollars(cost) if cost is not None else None,
+        headers = {
             "x-orgate-overhead-duration-ms": f"{max(0.0, overhead_ms):.2f}",
             "x-orgate-attempted-fallbacks": str(max(0, distinct - 1)),
             "x-orgate-attempted-retries": str(len(run.asked) - distinct),
-            "x-orgate-cache": run.call.recall.found if run.call.recall else None,
         }
-        return {name: _header_safe(value) for name, value in values.items() if value}
+        for name, told in (
+            ("X-Generation-Id", reading.generation_id),
+            ("x-orgate-model", reading.model),
+            ("x-orgate-provider", reading.provider),
+        ):
+            if told:
+                headers[name] = _header_safe(told)
+        if cost is not None:
+            headers["x-orgate-response-cost"] = dollars(cost)
+        if run.call.recall is not None:
+            headers["x-orgate-cache"] = run.call.recall.found
+        return headers
 
     def _end(self, run: Run, status: int, outcome: str) -> None:
         """Settle the call once: forget it, write down what it cost, tell the sinks."""

@@ -53,7 +53,7 @@ class Run:
         """Whether an attempt was entered: from then on it may have been sent, and so be billed."""
         self._clock = clock
         self._lock = threading.Lock()
-        self._ended = threading.Event()
+        self._ended: threading.Event | None = None
         self._why: GatewayError | None = None
         self._hold: Hold | None = None
         self._is_reported = False
@@ -149,7 +149,11 @@ class Run:
         """Sleep, unless the run is ended meanwhile: then raise why."""
         if seconds > 0:
             self.peer.waits()
-            self._ended.wait(seconds)
+            with self._lock:
+                ended = self._ended = threading.Event()
+                if self._why is not None:
+                    ended.set()
+            ended.wait(seconds)
         if self._why is not None:
             raise self._why
 
@@ -160,7 +164,8 @@ class Run:
                 return
             self._why = why
             attempt = self._attempt
-        self._ended.set()
+            if self._ended is not None:
+                self._ended.set()
         if attempt is not None:
             attempt.cancel()
 

@@ -60,8 +60,7 @@ def told(here: Visit, scope: str | None, names: Collection[str]) -> list[tuple[s
         found.append(("x-orgate-agent", here.agent))
     if here.overruled:
         found.append(("x-orgate-agent-overruled", ", ".join(here.overruled)))
-    found += door.told_to_page(here, (*names, *(name.lower() for name, _ in found)))
-    return found
+    return found + door.told_to_page(here, names, found)
 
 
 def _finish(response: flask.Response) -> flask.Response:

@@ -105,17 +105,18 @@ def _check_origin(here: Visit) -> bool:
     )
 
 
-def told_to_page(here: Visit, names: Iterable[str]) -> list[tuple[str, str]]:
+def told_to_page(here: Visit, names: Iterable[str], told: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """
     The headers that let a page read the answer if it was let in by name; nobody else gets a CORS header.
 
-    `names` are those of the answer's other headers, in small letters.
+    `names` are those of the answer's own headers, in small letters; `told` are those that every answer carries.
     """
     origin = here.environ.get("HTTP_ORIGIN")
     if origin is None or origin not in here.settings.allowed_origins:
         return []
     asked = here.environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")
-    ours = {name for name in names if name.startswith(("x-orgate-", "x-ratelimit-"))}
+    others = (*names, *(name.lower() for name, _ in told))
+    ours = {name for name in others if name.startswith(("x-orgate-", "x-ratelimit-"))}
     return [
         ("Access-Control-Allow-Origin", origin),
         ("Access-Control-Allow-Methods", _ALLOWED_METHODS),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import flask
@@ -50,6 +50,8 @@ class Visit:
         self.started = web.services.clock.monotonic()
         """The monotonic clock, in seconds."""
         self.environ = environ
+        self.given = {_named(key): value for key, value in environ.items() if key.startswith("HTTP_")}
+        """The request's headers by their names in small letters, but for those of its body."""
         self.path = "/" + environ.get("PATH_INFO", "").lstrip("/").encode("latin-1").decode(errors="replace")
         self.services = web.services
         self.settings = web.settings
@@ -65,11 +67,6 @@ class Visit:
         """The agent that was called, by its id."""
         self.overruled: tuple[str, ...] = ()
         """The app's fields that the agent has put aside."""
-
-    @cached_property
-    def given(self) -> dict[str, str]:
-        """The request's headers by their names in small letters, but for those of its body."""
-        return {_named(key): value for key, value in self.environ.items() if key.startswith("HTTP_")}
 
     @property
     def app(self) -> Grant:
