@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import queue
 import select
 import socket
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -216,9 +214,9 @@ class _HandsOver:
         waiting = self.pool
         if waiting is None:
             raise ClosedPoolError(self, "The pool was left.")  # type: ignore[arg-type]  # urllib3's class, as above
-        with suppress(queue.Empty):
-            return waiting.get_nowait()
-        return None
+        # What the queue does, but for waking those who wait for it: here nobody does.
+        with waiting.mutex:
+            return waiting.queue.pop() if waiting.queue else None
 
     def _has_idle(self) -> bool:
         """Whether there are others beside a dead one, which urllib3 would open anew."""
@@ -228,6 +226,12 @@ class _HandsOver:
     def _put_conn(self, connection: Any) -> None:  # urllib3's connection, or None for one that is not kept
         if connection is not None:
             connection.idle_since = time.monotonic()
+        waiting = self.pool
+        if waiting is not None:
+            with waiting.mutex:
+                if len(waiting.queue) < waiting.maxsize:
+                    waiting.queue.append(connection)
+                    return
         super()._put_conn(connection)  # type: ignore[misc]
 
     def open_spare(self, connect_s: float) -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,6 +39,7 @@ _LONG_S = 5.0
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
 _USER_AGENT = "orgate"
+_HEADS = 64
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~\t\x80-\xff]*")
 """RFC 9110, 5.5 and 5.6.2: a header's name and its value."""
 
@@ -70,6 +72,8 @@ class HttpUpstream:
         self._host = urlsplit(base_url).netloc.rpartition("@")[2]
         self._timeouts = timeouts
         self._gap_s = time.time() - time.monotonic()
+        # An app's calls differ in little but their bodies.
+        self._head_of = lru_cache(_HEADS)(self._head)
         self._adapter = FollowedAdapter(
             base_url,
             verify=ca_bundle or True,
@@ -107,23 +111,26 @@ class HttpUpstream:
             answer.close()
 
     def _asked(self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes) -> Asked:
+        head = self._head_of(method, path, tuple(headers.items()), key)
+        return Asked(head + (b"Content-Length: %d\r\n\r\n" % len(body) if body else b"\r\n"), body)
+
+    def _head(self, method: str, path: str, headers: tuple[tuple[str, str], ...], key: str | None) -> bytes:
+        """What a request begins with; raises BadRequest."""
         sent = {
             "Host": self._host,
             "User-Agent": _USER_AGENT,
             "Accept-Encoding": "identity",
-            **headers,
+            **dict(headers),
             **self._adapter.headers,
         }
         if key is not None:
             sent["Authorization"] = f"Bearer {key}"
-        if body:
-            sent["Content-Length"] = str(len(body))
         lines = [f"{name}: {value}" for name, value in sent.items()]
         # The error must not hold the header's value, which may be a secret.
         if not all(map(_FIELD.fullmatch, lines)):
             raise BadRequest("A header of the request cannot be sent on.", code="bad_header")
-        lines = [f"{method} {self._adapter.prefix}{path} HTTP/1.1", *lines, "", ""]
-        return Asked("\r\n".join(lines).encode("latin-1"), body)
+        lines = [f"{method} {self._adapter.prefix}{path} HTTP/1.1", *lines, ""]
+        return "\r\n".join(lines).encode("latin-1")
 
     def forget(self) -> None:
         """Leave the idle connections: the way there is another one now, or their peers are gone without a word."""

@@ -48,7 +48,7 @@ class CallLane:
         if head.is_out:
             return _rest(answer)
         try:
-            told = answers.told(here, _SCOPE, {name.lower() for name, _ in answer.headers})
+            told = answers.told(here, _SCOPE, set(map(str.lower, dict(answer.headers))))
         except Exception as error:
             answer.close()
             answer, told = errors.told_of(error, here), []

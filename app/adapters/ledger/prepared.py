@@ -7,9 +7,8 @@ SQLAlchemy words the statements, once; what it does around each execution would 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import sqlite
@@ -18,6 +17,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
 _DIALECT = sqlite.dialect(paramstyle="named")
+T = TypeVar("T")
 _NONE: Mapping[str, Any] = {}
 
 
@@ -36,10 +36,9 @@ def execute(connection: Connection, sql: str, parameters: Mapping[str, Any] = _N
         raise DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=_DIALECT) from error
 
 
-@contextmanager
-def writing(connection: Connection, *, is_single: bool = False) -> Iterator[None]:
+def write(connection: Connection, work: Callable[[Connection], T], *, is_single: bool = False) -> T:
     """
-    One transaction that writes, committed at the end unless something is raised; raises SQLAlchemy's DBAPIError too.
+    What the work returns, carried out in one transaction; raises what it raises, and SQLAlchemy's DBAPIError.
 
     SQLAlchemy hears of it only if a statement of its own is carried out within; then that begins one in any case. A
     single statement to the driver is one by itself.
@@ -47,7 +46,7 @@ def writing(connection: Connection, *, is_single: bool = False) -> Iterator[None
     if not is_single:
         execute(connection, "BEGIN IMMEDIATE")
     try:
-        yield
+        done = work(connection)
         if connection.in_transaction():
             connection.commit()
         elif not is_single:
@@ -56,6 +55,7 @@ def writing(connection: Connection, *, is_single: bool = False) -> Iterator[None
         connection.rollback()
         driver_of(connection).rollback()
         raise
+    return done
 
 
 class Prepared:

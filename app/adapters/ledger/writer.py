@@ -7,13 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, SQLAlchemyError
 
 from app.adapters.ledger.database import Database, is_breakage
-from app.adapters.ledger.prepared import writing
+from app.adapters.ledger.prepared import write
 from app.adapters.ledger.schema import NewerLedger
 from app.core.errors import GatewayError, Unavailable
 from app.core.ports import Events
@@ -231,9 +232,7 @@ class Writer:
     def _by_itself(self, work: Work) -> Any:
         """Carry out a single statement, with nothing around it; raises Unavailable."""
         try:
-            connection = self._ready()
-            with writing(connection, is_single=True):
-                return work(connection)
+            return write(self._ready(), work, is_single=True)
         except Exception as error:
             self._renewed(None)
             if isinstance(error, GatewayError):
@@ -282,15 +281,15 @@ class Writer:
 
     def _transaction(self, connection: Connection, jobs: list[Job]) -> None:
         try:
-            with writing(connection, is_single=len(jobs) == 1 and jobs[0].is_single):
-                self._work(connection, jobs)
+            is_single = len(jobs) == 1 and jobs[0].is_single
+            write(connection, partial(self._work, jobs), is_single=is_single)
         except BaseException:
             self._renewed(None)
             raise
         for job in jobs:
             self._is_done(job)
 
-    def _work(self, connection: Connection, jobs: list[Job]) -> None:
+    def _work(self, jobs: list[Job], connection: Connection) -> None:
         for job in jobs:
             job.error = None
             if not job.patient:
