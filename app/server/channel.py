@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -18,6 +19,8 @@ from app.server.turns import Turn
 _MOST_WAITING = 256 * 1024
 """Bytes. For whom so many wait, no more are read from OpenRouter until some are taken."""
 
+
+_http_date = lru_cache(2)(build_http_date)
 
 _WAITRESS_TELLS = frozenset({"date", "server"})
 """Headers that have waitress tell something else when an application gives them."""
@@ -103,7 +106,7 @@ class _Task(WSGITask):
             lines.append("Transfer-Encoding: chunked")
         elif "content-length" not in names:
             lines.append(f"Content-Length: {self.content_length}")
-        lines += (f"Date: {build_http_date(self.start_time)}", "", "")
+        lines += (f"Date: {_http_date(int(self.start_time))}", "", "")
         return "\r\n".join(lines).encode("latin-1")
 
     def _is_usual(self) -> bool:
@@ -122,8 +125,12 @@ class _Task(WSGITask):
         if self.wrote_header or not data:
             super().write(data)
             return
-        with self.channel.one_packet():
+        parts = self.channel.gather()
+        try:
             super().write(data)
+        finally:
+            self.channel.gather_no_more()
+        self.channel.write_soon(b"".join(parts))
 
     def is_full(self) -> bool:
         """So much waits for the app that it is given no more."""
@@ -218,16 +225,14 @@ class Channel(HTTPChannel):
         super().handle_close()
         self._moved()
 
-    @contextlib.contextmanager
-    def one_packet(self) -> Iterator[None]:
-        """What is written within leaves at the end of it, in one piece."""
-        parts: list[bytes] = []
-        self._parts = parts
-        try:
-            yield
-        finally:
-            self._parts = None
-        self.write_soon(b"".join(parts))
+    def gather(self) -> list[bytes]:
+        """Where what is written from now on is kept, unsent."""
+        parts = self._parts = []
+        return parts
+
+    def gather_no_more(self) -> None:
+        """Send what is written from now on."""
+        self._parts = None
 
     def write_soon(self, data: Any) -> int:  # bytes, or waitress's own buffer of a file
         """Send this as soon as the app takes it; how many bytes it is."""

@@ -9,10 +9,10 @@ from contextlib import suppress
 from app.core.calls import CallReport
 from app.core.ports import Events
 
-_GATHER_S = 0.02
+_GATHER_S = 0.01
 """So long the calls that end are gathered, to be told of together."""
 
-_LOOKS = 50
+_LOOKS = 100
 """So often in a row nothing is found before the thread rests: to be woken by a call's end would hold the next up."""
 
 
