@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.adapters.clock import SystemClock
+from app.adapters.gathered import Gathered
 from app.adapters.logs import LogSink
 from app.adapters.pauses import PauseFile
 from app.adapters.tokens import TokenBook
@@ -17,7 +18,6 @@ from app.services.answercache import AnswerCache
 from app.services.breakers import Breakers
 from app.services.bundle import Calling
 from app.services.events import Fanout
-from app.services.gathered import Gathered
 from app.services.models import Models
 from app.services.once import Repeats
 from app.services.recall import Recaller

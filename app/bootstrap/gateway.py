@@ -12,6 +12,7 @@ import flask
 
 from app.adapters.clock import SystemClock
 from app.adapters.commands import AlertCommand
+from app.adapters.gathered import Gathered
 from app.adapters.logs import LogSink
 from app.adapters.metrics import MetricsSink
 from app.adapters.pauses import PauseFile
@@ -30,7 +31,6 @@ from app.services.bulletin import Bulletin
 from app.services.bundle import Services
 from app.services.credits import Credits
 from app.services.events import Fanout
-from app.services.gathered import Gathered
 from app.services.health import HealthCheck
 from app.services.once import Repeats
 from app.services.recall import Recaller

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,15 +15,13 @@ from sqlalchemy.exc import DBAPIError, InvalidRequestError, OperationalError, SQ
 from app.adapters.ledger.database import Database, is_breakage
 from app.adapters.ledger.prepared import write
 from app.adapters.ledger.schema import NewerLedger
+from app.adapters.lookout import Lookout
 from app.core.errors import GatewayError, Unavailable
 from app.core.ports import Events
 
 _AGAIN_S = 1.0
 _GATHER_S = 0.02
 """So long what nobody waits for is gathered, to be written together."""
-
-_LOOKS = 50
-"""So often in a row nothing is found before the thread rests: to be woken by a call's end would hold the next up."""
 
 _LATER_S = 0.25
 
@@ -79,10 +76,8 @@ class Writer:
         self._urgent: deque[Job] = deque()
         self._first: set[Job] = set()
         self._later: tuple[float, Callable[[], Work | None]] | None = None
-        self._wanted = threading.Event()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._thread_lock = threading.Lock()
+        # Where the system gives no thread what waits is written by whoever comes next.
+        self._lookout = Lookout("orgate-ledger", self._look, lambda: _AGAIN_S if self.trouble else _GATHER_S)
         self._failed_at = float("-inf")
         self.trouble: str | None = None
         """Why nothing could be written at the last try."""
@@ -121,7 +116,7 @@ class Writer:
                     self._urgent.remove(job)
                     raise _unavailable(self.trouble)
                 self._carry_out(patient=False)
-            if self._stopped.is_set():
+            if self._lookout.is_stopped:
                 self._drop()
         if job.error is not None:
             raise job.error
@@ -145,52 +140,21 @@ class Writer:
         if comes_first:
             self._first.add(job)
         self._jobs.append(job)
-        if self._stopped.is_set():
+        if self._lookout.is_stopped:
             self._finish()
         else:
-            self._rouse()
+            self._lookout.rouse()
 
     def later(self, make: Callable[[], Work | None]) -> None:
         """Have what this makes, if anything, done within a moment, once however often it is asked for meanwhile."""
         if self._later is None:
             self._later = (time.monotonic() + _LATER_S, make)
-            self._rouse()
+            self._lookout.rouse()
 
     def close(self) -> None:
         """Write what is left, if it can be, and let go of the connection; what comes after this is written at once."""
-        self._stopped.set()
-        self._wanted.set()
-        with self._thread_lock:
-            thread = self._thread
-        if thread is not None:
-            thread.join(5)
+        self._lookout.stop()
         self._finish()
-
-    def _rouse(self) -> None:
-        if not self._wanted.is_set():
-            self._wanted.set()
-        if self._thread is None:
-            self._start()
-
-    def _start(self) -> None:
-        with self._thread_lock:
-            if self._thread is None and not self._stopped.is_set():
-                thread = threading.Thread(target=self._run, name="orgate-ledger", daemon=True)
-                # Where the system gives none what waits is written by whoever comes next.
-                with suppress(RuntimeError):
-                    thread.start()
-                    self._thread = thread
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._wanted.wait()
-            looks = 0
-            while looks < _LOOKS and not self._stopped.wait(_AGAIN_S if self.trouble else _GATHER_S):
-                looks = 0 if self._look() else looks + 1
-            self._wanted.clear()
-            if self._look():
-                # What came before that has woken nobody.
-                self._wanted.set()
 
     def _look(self) -> bool:
         """Write what waits; whether anything did, or will."""
@@ -227,7 +191,7 @@ class Writer:
 
     def _has_time(self) -> bool:
         """Nothing has to come before what is to be written now, nor could be written with it."""
-        return not (self._urgent or self._first or self.trouble or self._stopped.is_set())
+        return not (self._urgent or self._first or self.trouble or self._lookout.is_stopped)
 
     def _by_itself(self, work: Work) -> Any:
         """Carry out a single statement, with nothing around it; raises Unavailable."""

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
+from app.adapters import gathered
+from app.adapters.gathered import Gathered
 from app.core.calls import CallReport
-from app.services import gathered
-from app.services.gathered import Gathered
 from tests.services.fakes import Recorder
 
 SOON_S = 5.0
