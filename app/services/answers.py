@@ -87,7 +87,7 @@ class Reader:
         run.expect(min(headers_s, first_s), "upstream_silent" if first_s < headers_s else "outcome_unknown")
 
     def _answered(self, run: Run, answer: Answer, identified: Callable[[str], None]) -> Success:
-        run.reading = Reading(generation_id=answer.headers.get("X-Generation-Id"))
+        run.reading.generation_id = answer.headers.get("X-Generation-Id")
         if answer.status != 200:
             body = answer.read()
             raise self._refused(answer, body)

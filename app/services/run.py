@@ -85,8 +85,9 @@ class Run:
             self.begun = True
             self._began = self._clock.monotonic()
             self._silent_at = self._silenced = self._sent_at = None
+            if self.asked:
+                self.reading = Reading()
             self.asked = (*self.asked, model)
-            self.reading = Reading()
 
     def answered_by(self, hold: Hold) -> bool:
         """The attempt with this hold gives the answer; False when the call was reported already, without it."""

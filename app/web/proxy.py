@@ -22,16 +22,18 @@ from app.web import agents, answers, quotas
 from app.web.answers import Answer, in_flask
 from app.web.flow import Flow
 from app.web.peer import peer_of
-from app.web.state import Visit, visit
+from app.web.state import Visit, key_of, visit
 from app.web.told import json_of, tells
 
 bp = flask.Blueprint("proxy", __name__)
 
 _PASSED = tuple(
-    (name, name.lower()) for name in ("HTTP-Referer", "X-Title", "x-session-id", "anthropic-version", "anthropic-beta")
+    (name, key_of(name)) for name in ("HTTP-Referer", "X-Title", "x-session-id", "anthropic-version", "anthropic-beta")
 )
 _PASSED_PREFIX = "x-openrouter-"
-_WISHES = tuple((name, header.name.lower()) for name, header in wishes.HEADERS.items())
+_PREFIX_KEY = key_of(_PASSED_PREFIX)
+_WISHES = {key_of(header.name): name for name, header in wishes.HEADERS.items()}
+_ONCE = (key_of(idempotency.KEY.name), key_of(idempotency.MEMORY.name))
 _HEADERS = (
     *wishes.HEADERS.values(),
     idempotency.KEY,
@@ -146,8 +148,8 @@ def _checked(style: Style, here: Visit) -> Sanitized:
 
 def _wishes(here: Visit) -> Wishes:
     """The call's own wishes before the token's."""
-    given = here.given
-    called = {name: given[header] for name, header in _WISHES if header in given}
+    given = here.environ
+    called = {_WISHES[key]: given[key] for key in _WISHES.keys() & given.keys()}
     return wishes.read({**here.app.wishes, **called})
 
 
@@ -169,7 +171,7 @@ def _preferred(given: Json, grant: Grant) -> dict[str, Json] | None:
 
 
 def _relayed(call: Call, here: Visit) -> Answer:
-    key, memory = (here.given.get(header.name.lower()) for header in (idempotency.KEY, idempotency.MEMORY))
+    key, memory = map(here.environ.get, _ONCE)
     once = idempotency.read(key, memory, call.endpoint, call.raw)
     slot = here.services.slots.take()
     try:
@@ -191,9 +193,15 @@ def _handed_out(delivery: Delivery, slot: Place) -> Answer:
 
 def _upstream_headers(stream: bool, here: Visit) -> dict[str, str]:
     """The app's headers that OpenRouter may see, the owner's attribution where the app has none, the owner's extras."""
-    given, mine = here.given, here.settings
-    sent = {name: value for name, header in _PASSED if (value := given.get(header, "").strip())}
-    sent |= {name.title(): value.strip() for name, value in given.items() if name.startswith(_PASSED_PREFIX)}
+    given, mine = here.environ, here.settings
+    sent = {name: value for name, key in _PASSED if (value := given.get(key, "").strip())}
+    # One look at all the names: few apps send any of these.
+    if _PREFIX_KEY in " ".join(given):
+        sent |= {
+            _PASSED_PREFIX.title() + key.removeprefix(_PREFIX_KEY).replace("_", "-").title(): value.strip()
+            for key, value in given.items()
+            if key.startswith(_PREFIX_KEY)
+        }
     if mine.site_url and "HTTP-Referer" not in sent:
         sent["HTTP-Referer"] = mine.site_url
     if mine.site_name and "X-Title" not in sent and "X-Openrouter-Title" not in sent:

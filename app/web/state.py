@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import flask
@@ -50,8 +49,6 @@ class Visit:
         self.started = web.services.clock.monotonic()
         """The monotonic clock, in seconds."""
         self.environ = environ
-        self.given = {_named(key): value for key, value in environ.items() if key.startswith("HTTP_")}
-        """The request's headers by their names in small letters, but for those of its body."""
         self.path = "/" + environ.get("PATH_INFO", "").lstrip("/").encode("latin-1").decode(errors="replace")
         self.services = web.services
         self.settings = web.settings
@@ -109,6 +106,6 @@ def app_of() -> Grant:
     return visit().app
 
 
-@lru_cache
-def _named(key: str) -> str:
-    return key.removeprefix("HTTP_").replace("_", "-").lower()
+def key_of(name: str) -> str:
+    """What a header is called in WSGI's environ, but for those of the body."""
+    return "HTTP_" + name.upper().replace("-", "_")
