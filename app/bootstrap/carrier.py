@@ -61,9 +61,9 @@ def build(settings: Settings, lines: Lines, places: SharedPlaces) -> BuiltCarrie
     clock, cache = SystemClock(), Copies()
     reports = sinks.reports(settings, clock)
     log = LogSink(level=settings.log_level, namespaces=settings.debug)
-    told_here = Gathered(Fanout([log, *reports]))
+    told_here = Gathered(Fanout([log, *reports], details=[log]))
     # The keeper gathers for itself.
-    events = Fanout([told_here, CommonEvents(lines)])
+    events = Fanout([told_here, CommonEvents(lines)], details=[told_here])
     # What files and catalogue are worth a line for, the keeper's log has already.
     quiet = Fanout([])
     models = Models(

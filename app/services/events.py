@@ -10,10 +10,12 @@ from app.core.ports import Events
 
 
 class Fanout:
-    """One Events port in front of many sinks (the log, later metrics and error reports)."""
+    """One Events port in front of many sinks: the log, metrics, the bulletin and error reports."""
 
-    def __init__(self, sinks: Sequence[Events]) -> None:
+    def __init__(self, sinks: Sequence[Events], *, details: Sequence[Events] = ()) -> None:
+        """Those of `details` are told details too: every call has some, which few want to hear."""
         self._sinks = tuple(sinks)
+        self._details = tuple(details)
 
     def call_ended(self, report: CallReport) -> None:
         """A call is over."""
@@ -33,7 +35,9 @@ class Fanout:
 
     def debug(self, event: str, **facts: object) -> None:
         """A detail."""
-        self._each(lambda sink: sink.debug(event, **facts))
+        for sink in self._details:
+            with suppress(Exception):
+                sink.debug(event, **facts)
 
     def _each(self, tell: Callable[[Events], None]) -> None:
         for sink in self._sinks:
