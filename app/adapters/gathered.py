@@ -12,6 +12,11 @@ from app.core.ports import Events
 _GATHER_S = 0.01
 """So long the calls that end are gathered, to be told of together."""
 
+_MOST = 1000
+"""Who ends a call while so many wait to be told of tells of them: where the log is slow, calls wait for it."""
+
+_END_S = 5.0
+
 
 class Gathered:
     """
@@ -30,7 +35,7 @@ class Gathered:
     def call_ended(self, report: CallReport) -> None:
         """A call is over."""
         self._ended.append(report)
-        if self._lookout.is_stopped or not self._lookout.rouse():
+        if not self._lookout.rouse() or len(self._ended) > _MOST:
             self.flush()
 
     def note(self, event: str, **facts: object) -> None:
@@ -59,9 +64,11 @@ class Gathered:
                 self._events.call_ended(self._ended.popleft())
 
     def stop(self) -> None:
-        """Tell of what is left; what comes after this is told of at once."""
+        """Tell of what is left, for up to some seconds where nobody reads it; what comes after is told of at once."""
         self._lookout.stop()
-        self.flush()
+        if self._telling.acquire(timeout=_END_S):
+            self._telling.release()
+            self.flush()
 
     def _look(self) -> bool:
         has_some = bool(self._ended)

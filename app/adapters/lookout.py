@@ -38,7 +38,7 @@ class Lookout:
         """There is something to do; False where nobody will look: it was stopped, or the system gives no thread."""
         if not self._wanted.is_set():
             self._wanted.set()
-        return self._thread is not None or self._has_started()
+        return not self._stopped.is_set() and (self._thread is not None or self._has_started())
 
     def stop(self) -> None:
         """Look no more; what is being done is waited for, up to 5 s."""
@@ -59,12 +59,19 @@ class Lookout:
             return self._thread is not None
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._wanted.wait()
-            looks = 0
-            while looks < _LOOKS and not self._stopped.wait(self._pause_s()):
-                looks = 0 if self._look() else looks + 1
-            self._wanted.clear()
-            if self._look():
-                # What came before that has woken nobody.
-                self._wanted.set()
+        try:
+            while not self._stopped.is_set():
+                self._wanted.wait()
+                self._watch()
+        finally:
+            # Whatever has ended it: the next one who rouses it finds no thread, and begins another.
+            self._thread = None
+
+    def _watch(self) -> None:
+        looks = 0
+        while looks < _LOOKS and not self._stopped.wait(self._pause_s()):
+            looks = 0 if self._look() else looks + 1
+        self._wanted.clear()
+        if self._look():
+            # What came before that has woken nobody.
+            self._wanted.set()

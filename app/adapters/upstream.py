@@ -39,7 +39,7 @@ _LONG_S = 5.0
 _GET_S = 30.0
 _GET_AGAIN_S = 3.0
 _USER_AGENT = "orgate"
-_HEADS = 64
+_HEADS = 16
 _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~\t\x80-\xff]*")
 """RFC 9110, 5.5 and 5.6.2: a header's name and its value."""
 
@@ -111,11 +111,14 @@ class HttpUpstream:
             answer.close()
 
     def _asked(self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes) -> Asked:
-        head = self._head_of(method, path, tuple(headers.items()), key)
-        return Asked(head + (b"Content-Length: %d\r\n\r\n" % len(body) if body else b"\r\n"), body)
+        head = self._head_of(method, path, tuple(headers.items()))
+        own = [] if key is None else [_checked(f"Authorization: Bearer {key}")]
+        if body:
+            own.append(f"Content-Length: {len(body)}")
+        return Asked(head + "\r\n".join([*own, "", ""]).encode("latin-1"), body)
 
-    def _head(self, method: str, path: str, headers: tuple[tuple[str, str], ...], key: str | None) -> bytes:
-        """What a request begins with; raises BadRequest."""
+    def _head(self, method: str, path: str, headers: tuple[tuple[str, str], ...]) -> bytes:
+        """What a request begins with, without the key, which is kept in one place only; raises BadRequest."""
         sent = {
             "Host": self._host,
             "User-Agent": _USER_AGENT,
@@ -123,12 +126,7 @@ class HttpUpstream:
             **dict(headers),
             **self._adapter.headers,
         }
-        if key is not None:
-            sent["Authorization"] = f"Bearer {key}"
-        lines = [f"{name}: {value}" for name, value in sent.items()]
-        # The error must not hold the header's value, which may be a secret.
-        if not all(map(_FIELD.fullmatch, lines)):
-            raise BadRequest("A header of the request cannot be sent on.", code="bad_header")
+        lines = [_checked(f"{name}: {value}") for name, value in sent.items()]
         lines = [f"{method} {self._adapter.prefix}{path} HTTP/1.1", *lines, ""]
         return "\r\n".join(lines).encode("latin-1")
 
@@ -154,6 +152,13 @@ class HttpUpstream:
     def _send(self, asked: Asked, headers_s: float) -> WireAnswer:
         self._leave_if_slept()
         return self._adapter.exchange(asked, connect_s=self._timeouts.connect, read_s=headers_s)
+
+
+def _checked(line: str) -> str:
+    # The error must not hold the header's value, which may be a secret.
+    if not _FIELD.fullmatch(line):
+        raise BadRequest("A header of the request cannot be sent on.", code="bad_header")
+    return line
 
 
 def _nothing(*_: object) -> None:

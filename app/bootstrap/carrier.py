@@ -62,7 +62,7 @@ def build(settings: Settings, lines: Lines, places: SharedPlaces) -> BuiltCarrie
     reports = sinks.reports(settings, clock)
     log = LogSink(level=settings.log_level, namespaces=settings.debug)
     told_here = Gathered(Fanout([log, *reports], details=[log]))
-    # The keeper gathers for itself.
+    # What the keeper counts, it is told with the call's end.
     events = Fanout([told_here, CommonEvents(lines)], details=[told_here])
     # What files and catalogue are worth a line for, the keeper's log has already.
     quiet = Fanout([])

@@ -135,8 +135,7 @@ class Credits:
         key_id, figures = value.name.removeprefix(_PREFIX), told.after(since)
         room = self._monitor.look(key_id, figures)
         much = _HEAVY_AMOUNT if told.remaining is None else min(_HEAVY_AMOUNT, max(told.remaining, 0) // _HEAVY_SHARE)
-        if since > much:
-            self.kept.refresh()
+        if since > much and self.kept.refresh():
             # New figures are on their way; where they do not come, they are asked for again after a tenth of it.
             much = since + much // 10
         self._calm = (value.name, told, min((much, *(since + each for each in room))))

@@ -124,10 +124,11 @@ class Kept:
             self._read = (now, name, int(stamp) / 1000, body)
             return self._read[2:]
 
-    def refresh(self) -> None:
-        """Fetch in the background unless that is under way, was done within a second, or just failed."""
+    def refresh(self) -> bool:
+        """Fetch in the background unless that was done within a second, or just failed; whether it is under way."""
         if self._recent_failure() is None and self._may_force():
             self._start()
+        return self._flight is not None
 
     def _may_force(self) -> bool:
         return self._clock.monotonic() - self._asked_at >= _FORCE_PAUSE_S

@@ -135,6 +135,43 @@ def test_flush_while_told() -> None:
     events.stop()
 
 
+def test_too_many(for_long: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log does not keep up, who ends a call tells of it and waits for that."""
+    monkeypatch.setattr(gathered, "_MOST", 3)
+    hearer = Hearer()
+    events = Gathered(hearer)
+    for name in ("one", "two", "three"):
+        events.call_ended(report(name))
+    assert [] == hearer.told
+
+    events.call_ended(report("four"))
+    assert ["one", "two", "three", "four"] == hearer.told
+    events.stop()
+
+
+def test_stop_while_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that nobody reads keeps the gateway from its end for a few seconds only."""
+    monkeypatch.setattr(gathered, "_END_S", 0.01)
+    monkeypatch.setattr("app.adapters.lookout._END_S", 0.01)
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Stuck(Hearer):
+        def call_ended(self, report: CallReport) -> None:
+            begun.set()
+            assert go_on.wait(SOON_S)
+
+    events = Gathered(Stuck())
+    events.call_ended(report("call"))
+    assert begun.wait(SOON_S)
+    stopper = threading.Thread(target=events.stop)
+    stopper.start()
+    stopper.join(SOON_S)
+
+    assert not stopper.is_alive()
+    assert not go_on.is_set()
+    go_on.set()
+
+
 def test_stop(for_long: None) -> None:
     """At the end nothing is left, and what comes still later is told of at once."""
     hearer = Hearer()

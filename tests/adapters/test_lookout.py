@@ -101,6 +101,7 @@ def test_stop(desk: Desk) -> None:
 
     assert not stopper.is_alive()
     assert desk.lookout.is_stopped
+    assert not desk.add("two")
     assert "orgate-desk" not in [thread.name for thread in threading.enumerate()]
 
 
@@ -110,6 +111,24 @@ def test_never_begun(desk: Desk) -> None:
 
     assert not desk.add("one")
     assert [] == desk.done
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_failure(desk: Desk) -> None:
+    """A look that fails ends its thread; the next who leaves something has it done by another."""
+
+    def fail() -> None:
+        desk.on_look = lambda: None
+        raise MemoryError
+
+    desk.on_look = fail
+    desk.add("one")
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "orgate-desk"]
+    thread.join(SOON_S)
+
+    assert desk.add("two")
+    assert desk.wait(1)
+    assert ["one", "two"] == desk.done
 
 
 def test_no_thread(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,6 +223,29 @@ def test_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert b"Basic" not in seen[0]
 
 
+def test_another_key() -> None:
+    """The key that was replaced is sent no more, and stays nowhere."""
+    old, new = "sk-or-v1-" + "old" * 20, "sk-or-v1-" + "new" * 20
+    seen: list[bytes] = []
+
+    def talk(connection: socket.socket) -> None:
+        for _ in range(2):
+            seen.append(read_request(connection))
+            connection.sendall(OK)
+
+    with peer(talk) as url:
+        upstream = HttpUpstream(url, timeouts=Timeouts())
+        for key in (old, new):
+            upstream.post(
+                "/chat/completions", b"{}", {"Accept": "application/json"}, key=key, stream=False
+            ).send().read()
+
+    assert [old.encode() in request for request in seen] == [True, False]
+    assert f"Authorization: Bearer {new}\r\n".encode() in seen[1]
+    kept = upstream._head("POST", "/chat/completions", (("Accept", "application/json"),))
+    assert b"Authorization" not in kept
+
+
 @pytest.mark.parametrize("when", ["before headers", "inside the body"])
 def test_cancel_from_another_thread(when: str) -> None:
     """Cancelling wakes the thread that waits, and the peer sees the connection close."""

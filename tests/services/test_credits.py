@@ -11,6 +11,7 @@ from app.core.errors import Unauthenticated, Unavailable
 from app.core.forecast import HOUR_S
 from app.core.money import NANO, dollars
 from app.services.credits import Credits
+from tests.lab.client.lab import comes_true
 from tests.services.fakes import Books, FakeClock, MemoryCache, Recorder
 
 KEY = "sk-or-v1-" + "a" * 40
@@ -220,6 +221,37 @@ def test_spending_little_by_little(
     assert set(undercut) == {(event, mark) for event in ("credits.low", "key.low") for mark in ("5", "1")}
     for (_, mark), cents_left in undercut.items():
         assert int(str(mark)) * 100 - cents <= cents_left < int(str(mark)) * 100
+
+
+def asks(credits: Credits, spent: int) -> bool:
+    """Whether OpenRouter is asked for new figures when so many nano-dollars are spent; what it says is waited for."""
+    before = credits.kept._asked_at
+    credits.spent(spent)
+    assert comes_true(lambda: credits.kept._flight is None)
+    return credits.kept._asked_at != before
+
+
+def test_heavy_spending_just_after_a_fetch(credits: Credits, account: Account, clock: FakeClock) -> None:
+    """Figures that heavy use has made too old are asked for as soon as they may be, however little is spent then."""
+    account.left(20)
+    fetch(credits, clock)
+    assert not asks(credits, NANO)
+
+    clock.time += 2
+    assert asks(credits, 1)
+
+
+def test_heavy_spending_while_nothing_is_told(credits: Credits, account: Account, clock: FakeClock) -> None:
+    """Where new figures do not come, they are asked for again after a tenth more of heavy use, not after each call."""
+    account.left(20)
+    fetch(credits, clock)
+    account.status = 503
+    clock.time += 2
+    assert asks(credits, NANO)
+
+    clock.time += 6
+    assert not asks(credits, NANO // 100)
+    assert asks(credits, NANO // 10)
 
 
 def test_key_with_a_small_limit(credits: Credits, account: Account, clock: FakeClock, events: Recorder) -> None:

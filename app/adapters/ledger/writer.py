@@ -196,7 +196,12 @@ class Writer:
     def _by_itself(self, work: Work) -> Any:
         """Carry out a single statement, with nothing around it; raises Unavailable."""
         try:
-            return write(self._ready(), work, is_single=True)
+            connection = self._ready()
+        except Exception as error:
+            self._in_trouble(error)
+            raise _unavailable(_why(error)) from None
+        try:
+            return write(connection, work, is_single=True)
         except Exception as error:
             self._renewed(None)
             if isinstance(error, GatewayError):

@@ -70,13 +70,10 @@ def crash(ledger: SqlLedger) -> Callable[[], None]:
     """
     writer = ledger._writer
     with writer._turn:
-        writer._stopped.set()
+        writer._lookout._stopped.set()
         writer._jobs.clear()
         writer._later = None
-        writer._wanted.set()
-    thread = writer._thread
-    if thread is not None:
-        thread.join()
+    writer._lookout.stop()
     return writer._drop
 
 

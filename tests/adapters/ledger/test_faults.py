@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -44,6 +45,21 @@ FULL = "max_page_count = 1"
 Reopen = Callable[[], SqlLedger]
 
 
+class HeldWith:
+    """What the apps may spend whose calls meet the fault: a hold without a budget takes a shorter way."""
+
+    budgets: ClassVar[list[Budget]] = []
+
+
+held_with = HeldWith()
+
+
+@pytest.fixture(autouse=True, params=[(), BUDGET], ids=["free", "budget"])
+def apps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fault meets apps without a budget and apps with one."""
+    monkeypatch.setattr(held_with, "budgets", list(request.param))
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for a lock waits for less long, and tries again sooner."""
@@ -71,10 +87,30 @@ ALL = Sums(settled=5_000, held=4_000, unsettled=1_000, outside=0)
 def refuses(ledger: SqlLedger, name: str = "refused:1", code: str = "ledger_unavailable", **facts: object) -> bool:
     """Whether a hold is refused so that nothing may be sent, and by this code."""
     try:
-        ledger.reserve(hold(name, **facts), BUDGET)
+        ledger.reserve(hold(name, **facts), BUDGET if code == "ledger_locked" else held_with.budgets)
     except Unavailable as error:
         return (503, code, False) == (error.status, error.code, error.should_retry)
     return False
+
+
+def test_free_hold_ends_the_trouble(used: SqlLedger, events: Recorder) -> None:
+    """What could not be written is written, and the trouble told to be over, by the next hold that can be."""
+    with hampered(used, READ_ONLY):
+        assert refuses(used)
+        assert used.state().trouble is not None
+
+    used.reserve(hold("again:1"), held_with.budgets)
+    assert used.state().trouble is None
+    assert ["ledger.unavailable", "ledger.writes_again"] == [told for told in events.told if told.startswith("ledger.")]
+
+
+def test_hold_after_the_end(used: SqlLedger) -> None:
+    """A ledger that was closed writes what still comes, and lets go of the file again."""
+    used.stop()
+    used.reserve(hold("late:1"), held_with.budgets)
+
+    assert "late:1" in [row["id"] for row in rows(used._database.path)]
+    assert used._writer._connection is None
 
 
 def fills_up(ledger: SqlLedger) -> tuple[int, str]:
@@ -708,7 +744,7 @@ class Workers:
         for number in range(each):
             name = f"{thread}.{number}:1"
             try:
-                self._ledger.reserve(hold(name, 10), BUDGET)
+                self._ledger.reserve(hold(name, 10), held_with.budgets)
             except Unavailable:
                 self.refused.add(name)
             else:
