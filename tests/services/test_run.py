@@ -130,42 +130,44 @@ def test_waiting_is_told(run: Run, peer: FakePeer) -> None:
     assert (False, True, True) == (before, in_wait, peer.is_waiting)
 
 
+class Waiter:
+    """Waits in a run for a minute, in a thread, and hears why that ended."""
+
+    def __init__(self, run: Run) -> None:
+        self.heard: list[GatewayError] = []
+        self.waits = threading.Event()
+        self._run = run
+        self._thread = threading.Thread(target=self._wait, daemon=True)
+        self._thread.start()
+
+    def end(self) -> list[GatewayError]:
+        """What it has heard, waited for."""
+        self._thread.join(SOON_S)
+        return self.heard
+
+    def _wait(self) -> None:
+        self.waits.set()
+        try:
+            self._run.wait(60)
+        except GatewayError as error:
+            self.heard.append(error)
+
+
 def test_end_wakes_a_wait(run: Run) -> None:
     """Who waits in a run is woken when it is ended, and told why."""
-    why, heard, waits = Left("gone"), [], threading.Event()
-
-    def wait() -> None:
-        waits.set()
-        try:
-            run.wait(60)
-        except GatewayError as error:
-            heard.append(error)
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    assert waits.wait(SOON_S)
+    why, waiter = Left("gone"), Waiter(run)
+    assert waiter.waits.wait(SOON_S)
     run.end(why)
-    thread.join(SOON_S)
 
-    assert [why] == heard
+    assert [why] == waiter.end()
 
 
 def test_no_wait_after_the_end(run: Run) -> None:
     """After the end nothing is waited for."""
-    heard: list[GatewayError] = []
-    run.end(Left("gone"))
+    why = Left("gone")
+    run.end(why)
 
-    def wait() -> None:
-        try:
-            run.wait(60)
-        except GatewayError as error:
-            heard.append(error)
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    thread.join(SOON_S)
-
-    assert [Left] == [type(error) for error in heard]
+    assert [why] == Waiter(run).end()
 
 
 def test_end_cancels_the_attempt(run: Run, attempt: FakeAttempt) -> None:
