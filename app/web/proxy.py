@@ -30,8 +30,7 @@ bp = flask.Blueprint("proxy", __name__)
 _PASSED = tuple(
     (name, key_of(name)) for name in ("HTTP-Referer", "X-Title", "x-session-id", "anthropic-version", "anthropic-beta")
 )
-_PASSED_PREFIX = "x-openrouter-"
-_PREFIX_KEY = key_of(_PASSED_PREFIX)
+_PASSED_PREFIX = key_of("x-openrouter-")
 _WISHES = {key_of(header.name): name for name, header in wishes.HEADERS.items()}
 _ONCE = (key_of(idempotency.KEY.name), key_of(idempotency.MEMORY.name))
 _HEADERS = (
@@ -196,11 +195,11 @@ def _upstream_headers(stream: bool, here: Visit) -> dict[str, str]:
     given, mine = here.environ, here.settings
     sent = {name: value for name, key in _PASSED if (value := given.get(key, "").strip())}
     # One look at all the names: few apps send any of these.
-    if _PREFIX_KEY in " ".join(given):
+    if _PASSED_PREFIX in " ".join(given):
         sent |= {
-            _PASSED_PREFIX.title() + key.removeprefix(_PREFIX_KEY).replace("_", "-").title(): value.strip()
+            key.removeprefix("HTTP_").replace("_", "-").title(): value.strip()
             for key, value in given.items()
-            if key.startswith(_PREFIX_KEY)
+            if key.startswith(_PASSED_PREFIX)
         }
     if mine.site_url and "HTTP-Referer" not in sent:
         sent["HTTP-Referer"] = mine.site_url

@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import Select
 
 _DIALECT = sqlite.dialect(paramstyle="named")
-T = TypeVar("T")
+_T = TypeVar("_T")
 _NONE: Mapping[str, Any] = {}
 
 
@@ -36,7 +36,7 @@ def execute(connection: Connection, sql: str, parameters: Mapping[str, Any] = _N
         raise DBAPIError.instance(sql, None, error, sqlite3.Error, dialect=_DIALECT) from error
 
 
-def write(connection: Connection, work: Callable[[Connection], T], *, is_single: bool = False) -> T:
+def write(connection: Connection, work: Callable[[Connection], _T], *, is_single: bool = False) -> _T:
     """
     What the work returns, carried out in one transaction; raises what it raises, and SQLAlchemy's DBAPIError.
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -45,19 +44,14 @@ FULL = "max_page_count = 1"
 Reopen = Callable[[], SqlLedger]
 
 
-class HeldWith:
-    """What the apps may spend whose calls meet the fault: a hold without a budget takes a shorter way."""
-
-    budgets: ClassVar[list[Budget]] = []
-
-
-held_with = HeldWith()
+BUDGETS: list[Budget] = []
+"""What the apps may spend whose calls meet the fault."""
 
 
 @pytest.fixture(autouse=True, params=[(), BUDGET], ids=["free", "budget"])
-def apps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every fault meets apps without a budget and apps with one."""
-    monkeypatch.setattr(held_with, "budgets", list(request.param))
+def apps(request: pytest.FixtureRequest) -> None:
+    """Every fault meets apps without a budget, whose holds take a shorter way, and apps with one."""
+    BUDGETS[:] = request.param
 
 
 @pytest.fixture
@@ -87,7 +81,7 @@ ALL = Sums(settled=5_000, held=4_000, unsettled=1_000, outside=0)
 def refuses(ledger: SqlLedger, name: str = "refused:1", code: str = "ledger_unavailable", **facts: object) -> bool:
     """Whether a hold is refused so that nothing may be sent, and by this code."""
     try:
-        ledger.reserve(hold(name, **facts), BUDGET if code == "ledger_locked" else held_with.budgets)
+        ledger.reserve(hold(name, **facts), BUDGET if code == "ledger_locked" else BUDGETS)
     except Unavailable as error:
         return (503, code, False) == (error.status, error.code, error.should_retry)
     return False
@@ -99,7 +93,7 @@ def test_free_hold_ends_the_trouble(used: SqlLedger, events: Recorder) -> None:
         assert refuses(used)
         assert used.state().trouble is not None
 
-    used.reserve(hold("again:1"), held_with.budgets)
+    used.reserve(hold("again:1"), BUDGETS)
     assert used.state().trouble is None
     assert ["ledger.unavailable", "ledger.writes_again"] == [told for told in events.told if told.startswith("ledger.")]
 
@@ -107,7 +101,7 @@ def test_free_hold_ends_the_trouble(used: SqlLedger, events: Recorder) -> None:
 def test_hold_after_the_end(used: SqlLedger) -> None:
     """A ledger that was closed writes what still comes, and lets go of the file again."""
     used.stop()
-    used.reserve(hold("late:1"), held_with.budgets)
+    used.reserve(hold("late:1"), BUDGETS)
 
     assert "late:1" in [row["id"] for row in rows(used._database.path)]
     assert used._writer._connection is None
@@ -744,7 +738,7 @@ class Workers:
         for number in range(each):
             name = f"{thread}.{number}:1"
             try:
-                self._ledger.reserve(hold(name, 10), held_with.budgets)
+                self._ledger.reserve(hold(name, 10), BUDGETS)
             except Unavailable:
                 self.refused.add(name)
             else:
