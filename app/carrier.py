@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import flask
 
 from app.bootstrap.carrier import BuiltCarrier, build
+from app.core.frozen import frozen
 from app.factory import MOUNTS, bare, frame
 from app.services.watch import Watch
 from app.settings import Settings
@@ -19,7 +18,7 @@ from app.workers.passing import Passing
 from app.workers.places import SharedPlaces
 
 
-@dataclass(frozen=True)
+@frozen
 class Carrier:
     """A process that carries calls, and passes the rest on."""
 

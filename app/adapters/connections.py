@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import urllib3
@@ -20,6 +19,7 @@ from urllib3.util.wait import wait_for_read
 from app.adapters.spares import is_silent
 from app.adapters.wire import BrokenAnswer, WireAnswer
 from app.core.attempts import Phase
+from app.core.frozen import frozen
 
 _CONNECT_S = 5.0
 _SEND_S = 30.0
@@ -57,7 +57,7 @@ active = threading.local()
 """Its `attempt` is the one this thread is in: urllib3 hands out connections without saying for whom."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Asked:
     """A request as it goes over the wire."""
 

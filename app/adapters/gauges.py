@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -12,6 +11,7 @@ from prometheus_client.registry import Collector
 from app.adapters import labels
 from app.adapters.labels import Names
 from app.core.errors import GatewayError
+from app.core.frozen import frozen
 from app.core.ledger import Sums
 from app.core.money import NANO
 
@@ -21,7 +21,7 @@ EVERYTHING = "(everything)"
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
+@frozen
 class BudgetLeft:
     """Where one budget of an app stands."""
 
@@ -42,7 +42,7 @@ def _none() -> tuple[()]:
     return ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Readings:
     """Where each figure is read, in nano-dollars where it is money; None, or a GatewayError, means "not known"."""
 

@@ -7,13 +7,14 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import jwt
 
 from app.adapters.statefiles import locked, signature, write_private
 from app.core.errors import Json, Unauthenticated, Unavailable
+from app.core.frozen import frozen
 from app.core.grants import Grant
 
 _ISSUER = "orgate"
@@ -25,7 +26,7 @@ _CLAIMS = ["sub", "aud", "iss", "iat", "exp", "jti"]
 _HINT = "Get one with: orgate token issue NAME"
 
 
-@dataclass(frozen=True)
+@frozen
 class _Verified:
     """What a token says whose signature was checked once; nothing about it can change but the time."""
 

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +28,7 @@ from app.adapters.spares import MOST, Pool, Spares
 from app.adapters.wire import WireAnswer
 from app.core.attempts import Phase
 from app.core.errors import BadRequest, GatewayError, UpstreamFailed
+from app.core.frozen import frozen
 
 _MAX_BODY = 64 * 2**20
 _SLEPT_S = 10.0
@@ -44,7 +44,7 @@ _FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [ -~\t\x80-\xff]*")
 """RFC 9110, 5.5 and 5.6.2: a header's name and its value."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Timeouts:
     """Clocks of one attempt, in seconds."""
 

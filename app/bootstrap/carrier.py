@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from app.adapters.clock import SystemClock
 from app.adapters.gathered import Gathered
@@ -12,6 +11,7 @@ from app.adapters.pauses import PauseFile
 from app.adapters.tokens import TokenBook
 from app.bootstrap import openrouter, sinks, state
 from app.bootstrap.calling import relay_of, web_settings
+from app.core.frozen import frozen
 from app.core.shared import Nobody
 from app.services.agents import Agents
 from app.services.answercache import AnswerCache
@@ -44,7 +44,7 @@ class Copies:
         self._values[name] = value
 
 
-@dataclass(frozen=True)
+@frozen
 class BuiltCarrier:
     """What a carrier is made of, and what the keeper's orders are carried out on."""
 

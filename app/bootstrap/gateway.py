@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from app.adapters.quotas import FlaskLimiterQuotas
 from app.adapters.tokens import TokenBook
 from app.bootstrap import openrouter, sinks, state
 from app.bootstrap.calling import relay_of, web_settings
+from app.core.frozen import frozen
 from app.core.ports import Clock, Events, Ledger, Upstream, Vault
 from app.core.redact import fingerprint
 from app.core.shared import Nobody
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from app.workers.desk import Desk
 
 
-@dataclass(frozen=True)
+@frozen
 class Built:
     """What the factory wires into the application."""
 

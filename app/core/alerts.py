@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from app.core.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Look:
     """What a look at the rest says. Amounts in nano-dollars."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from app.core.errors import GatewayError
+from app.core.frozen import frozen
 
 
 class Phase(IntEnum):
@@ -58,7 +58,7 @@ class Cause(Enum):
     """The app left, or the gateway is stopping."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Tried:
     """An attempt that is over and gave no answer."""
 

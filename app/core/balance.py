@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from app.core.errors import Json
+from app.core.frozen import frozen
 from app.core.money import nanos
 
 
-@dataclass(frozen=True)
+@frozen
 class KeyFigures:
     """What OpenRouter's /key says of the gateway's key. Money in nano-dollars."""
 
@@ -24,7 +25,7 @@ class KeyFigures:
     """Requests to free models today, of the whole account: "used", "limit" and "remaining"."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Figures:
     """The account's money, in nano-dollars, and where the figures come from."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from app.core import chain, strict_json
 from app.core.errors import BadRequest, Json
+from app.core.frozen import frozen
 from app.core.styles import CHAT, STYLES, Style
 
 _MOUNTS = ("/v1", "/api/v1", "/api/openrouter")
@@ -23,7 +23,7 @@ class BadLine(Exception):
         super().__init__(f"Line {number}: {why}")
 
 
-@dataclass(frozen=True)
+@frozen
 class Item:
     """One line's request."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from app.core.frozen import frozen
 
 _FAILURES = 3
 _FIRST_REST_S = 10.0
 _REST_S = 20.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Breaker:
     """The state of one model; every change is a new value. Times are of the monotonic clock, in seconds."""
 

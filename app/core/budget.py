@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from app.core.errors import BudgetExceeded
+from app.core.frozen import frozen
 from app.core.money import dollars, nanos
 
 PERIODS = ("day", "week", "month", "total")
@@ -15,7 +15,7 @@ PERIODS = ("day", "week", "month", "total")
 _FORM = re.compile(r"\$?(\d+(?:\.\d{1,9})?)(?:/(day|week|month|total))?")
 
 
-@dataclass(frozen=True)
+@frozen
 class Budget:
     """What an app may spend in one period, in nano-dollars."""
 

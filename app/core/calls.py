@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from app.core.chain import Plan
 from app.core.errors import Json
+from app.core.frozen import frozen
 from app.core.grants import Grant
 from app.core.meter import Usage
 from app.core.shapes import dump
@@ -15,7 +15,7 @@ from app.core.styles import STYLES, Style
 from app.core.wishes import Wishes
 
 
-@dataclass(frozen=True)
+@frozen
 class Recall:
     """What the cache of answers had for a call that asked for it."""
 
@@ -25,7 +25,7 @@ class Recall:
     """How old the answer was that it had."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Call:
     """One request of an app for an answer, checked and ready to be sent."""
 
@@ -85,7 +85,7 @@ class Call:
         return self.plan.models[0]
 
 
-@dataclass(frozen=True)
+@frozen
 class CallReport:
     """The document's "Request Logging": what one call was and became. Nothing in it is message text."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 from app.core import claude, forms
 from app.core.errors import Json
 from app.core.forms import Kind, Parameter
+from app.core.frozen import frozen
 
 Model = dict[str, Json]
 SORTS = ("price", "context", "newest")
@@ -32,7 +32,7 @@ ARGUMENTS = (_Q, _PROVIDER, _MODALITY, _PARAMETERS, _MAX_PRICE, _SORT)
 """What `Query.parse` reads."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Query:
     """Which models an app wants to see, and in which order."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from app.core.attempts import Cause, Tried
 from app.core.errors import BadRequest, GatewayError, TimedOut
+from app.core.frozen import frozen
 
 MAX_MODELS = 10
 SENDS_PER_MODEL = 3
@@ -20,7 +20,7 @@ _PATIENCE_WITH_OTHERS_S = 5.0
 _PATIENCE_ALONE_S = 30.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """What a call allows."""
 
@@ -43,7 +43,7 @@ class Plan:
         return len(self.models) > 1
 
 
-@dataclass(frozen=True)
+@frozen
 class Send:
     """Send the call to this model, after waiting."""
 
@@ -53,7 +53,7 @@ class Send:
     """With this many in place of the call's own."""
 
 
-@dataclass(frozen=True)
+@frozen
 class GiveUp:
     """Tell the app this."""
 

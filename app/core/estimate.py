@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from functools import lru_cache
 
 from app.core.catalogue import Model
 from app.core.errors import Json
+from app.core.frozen import frozen
 from app.core.money import NANO
 from app.core.styles import CHAT, Style
 from app.core.styles.fields import positive
@@ -27,7 +27,7 @@ _SEARCH_PRICE = Decimal("0.02")
 """Dollars for a search with Exa, where the model has no price of its own for it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Estimate:
     """What to set aside for an attempt."""
 
@@ -79,7 +79,7 @@ class _Unknown(Exception):
     """The catalogue does not tell what this costs."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Terms:
     """What one attempt is billed by, in dollars."""
 

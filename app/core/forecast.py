@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from app.core.frozen import frozen
 from app.core.money import NANO
 
 HOUR_S = 3600
@@ -17,7 +17,7 @@ _UNUSUAL_TIMES = 5
 _UNUSUAL_FROM = NANO // 2
 
 
-@dataclass(frozen=True)
+@frozen
 class Forecast:
     """The pace of spending and where it leads."""
 

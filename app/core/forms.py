@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from app.core.errors import BadRequest, Json
+from app.core.frozen import frozen
 
 Schema = Mapping[str, Json]
 """JSON Schema, draft 2020-12, as OpenAPI 3.1 has it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Kind:
     """
     A kind of value: in words, as JSON Schema, and as the test that values are put to.
@@ -25,7 +25,7 @@ class Kind:
     holds: Callable[[Json], bool]
 
 
-@dataclass(frozen=True)
+@frozen
 class Field:
     """A member of a JSON object that the gateway reads; null stands for "absent" unless the kind has it."""
 
@@ -55,7 +55,7 @@ class Field:
         return {**allowed, "description": self.about}
 
 
-@dataclass(frozen=True)
+@frozen
 class Parameter(Field):
     """An argument of the URL or a header: its value is a text, and an empty one counts as absent."""
 
@@ -143,14 +143,14 @@ def shape(members: Json) -> dict[str, Json]:
     return {"type": "object", "required": list(members), "properties": inner}
 
 
-@dataclass(frozen=True)
+@frozen
 class Maybe:
     """What `shape` is to let be null."""
 
     members: Json
 
 
-@dataclass(frozen=True)
+@frozen
 class Exactly:
     """A schema inside the short form that `shape` reads."""
 

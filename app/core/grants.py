@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from app.core.frozen import frozen
 
 SCOPES = ("chat", "models", "credits", "usage")
 CONTROL = "control"
@@ -17,7 +19,7 @@ OWNER = "orgate"
 APP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}")
 
 
-@dataclass(frozen=True)
+@frozen
 class Grant:
     """An app's token as the gateway keeps it; the token itself is never stored."""
 

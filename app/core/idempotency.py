@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 
 from app.core.forms import Kind, Parameter
+from app.core.frozen import frozen
 
 
 def _visible(most: int) -> Kind:
@@ -22,7 +22,7 @@ KEY = Parameter("Idempotency-Key", _visible(255), "The app's own name for the ca
 MEMORY = Parameter("X-Orgate-Memory", _visible(64), "What the app takes the gateway to remember its calls in.")
 
 
-@dataclass(frozen=True)
+@frozen
 class Once:
     """A call that is to be made once, however often it is asked for."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from app.core import forms
 from app.core.forms import Parameter
+from app.core.frozen import frozen
 from app.core.meter import Usage
 
 
@@ -41,7 +41,7 @@ class Source(Enum):
     """Nobody told: what was set aside."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Hold:
     """Money set aside for one attempt, in nano-dollars, and whose it is."""
 
@@ -64,7 +64,7 @@ class Hold:
     agent: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Closing:
     """What became of an attempt; None leaves what the ledger has."""
 
@@ -85,7 +85,7 @@ class Closing:
     duration_s: float | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Open:
     """An attempt whose cost is not known yet."""
 
@@ -100,7 +100,7 @@ class Open:
     """When it was sent, in seconds since 1970."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Sums:
     """Added up, in nano-dollars: what was spent, and what the open holds amount to."""
 
@@ -113,7 +113,7 @@ class Sums:
     """Spent on the account by others than this gateway, as far as was seen."""
 
 
-@dataclass(frozen=True)
+@frozen
 class UsageRow:
     """One line of a usage report."""
 
@@ -132,7 +132,7 @@ GROUPS = ("day", "app", "model", "agent")
 BY = Parameter("by", forms.words(*GROUPS), "What the sums are of; days without it.")
 
 
-@dataclass(frozen=True)
+@frozen
 class UsageReport:
     """Spending between two moments, grouped."""
 
@@ -144,7 +144,7 @@ class UsageReport:
     """`settled` is of the time asked for; the holds are those of now."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Checkpoint:
     """What OpenRouter and the ledger said at one quiet moment; differences are taken from here."""
 
@@ -161,7 +161,7 @@ class Checkpoint:
     """What was found spent outside since then under other keys: their account's total when it was, and how much."""
 
 
-@dataclass(frozen=True)
+@frozen
 class LedgerState:
     """The ledger's health, for people."""
 

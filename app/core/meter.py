@@ -11,12 +11,13 @@ from decimal import Decimal
 
 from app.core.errors import Json
 from app.core.frame import Frame
+from app.core.frozen import frozen
 from app.core.sse import SseDecoder
 
 _MAX_TOKENS = 10**9
 
 
-@dataclass(frozen=True)
+@frozen
 class Usage:
     """What OpenRouter counted and charged; a figure it did not give, or gave absurdly, is None."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Protocol
 
 from app.core.errors import Json
+from app.core.frozen import frozen
 from app.core.pauses import EVERYBODY
 
 ALERT = "alert"
@@ -37,7 +37,7 @@ _OF_LEDGER = {
 _SUBJECT = ("app", "period", "which")
 
 
-@dataclass(frozen=True)
+@frozen
 class Notice:
     """One event that is told."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.core import errors, refusals
 from app.core.errors import GatewayError, Json
 from app.core.forms import Parameter, Schema
+from app.core.frozen import frozen
 from app.core.styles import Style, style_of
 
 JSON = "application/json"
@@ -53,7 +54,7 @@ CALLED = {
 _ALWAYS = (*_EVERY, "x-should-retry")
 
 
-@dataclass(frozen=True)
+@frozen
 class Answer:
     """An answer that is no failure."""
 
@@ -63,7 +64,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class Told:
     """What a route takes and gives."""
 
@@ -79,7 +80,7 @@ class Told:
     """It asks OpenRouter, and passes on what that refuses."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Operation:
     """One route below one address."""
 

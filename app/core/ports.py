@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from app.core.attempts import Phase
 from app.core.budget import Budget
 from app.core.calls import CallReport
+from app.core.frozen import frozen
 from app.core.grants import Grant
 from app.core.ledger import Checkpoint, Closing, Hold, LedgerState, Open, Sums, UsageReport
 
@@ -148,7 +148,7 @@ class Cache(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Allowance:
     """Where an app stands in one quota."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from app.core.frozen import frozen
 from app.core.ledger import Checkpoint
 
 _TOLERANCE = 50_000_000
 _SHARE = 100
 
 
-@dataclass(frozen=True)
+@frozen
 class Totals:
     """What OpenRouter and the ledger say at one moment; None where OpenRouter does not tell."""
 
@@ -25,7 +25,7 @@ class Totals:
         return Checkpoint(moment, self.key_usage, self.account_usage, self.ledger_key, self.ledger_all)
 
 
-@dataclass(frozen=True)
+@frozen
 class Difference:
     """What has happened since a checkpoint that the ledger does not explain; None where OpenRouter does not tell."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.core.errors import BadRequest, Json
+from app.core.frozen import frozen
 from app.core.styles import CHAT, Style
 
 ROLES = ("system", "user", "assistant")
@@ -13,7 +14,7 @@ ROLES = ("system", "user", "assistant")
 KNOWN_ROLES = CHAT.roles
 
 
-@dataclass(frozen=True)
+@frozen
 class Sanitized:
     """A request body as it may be sent, and what was done to it."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.core.budget import begin_of
 from app.core.errors import BadRequest
 from app.core.forms import Kind, Parameter
+from app.core.frozen import frozen
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
@@ -26,7 +26,7 @@ SINCE = Parameter("since", _MOMENT, "Where the stretch begins; without it at the
 UNTIL = Parameter("until", _MOMENT, "Where it ends; without it now.")
 
 
-@dataclass(frozen=True)
+@frozen
 class Span:
     """A stretch of whole hours, in seconds since 1970."""
 

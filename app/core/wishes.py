@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from app.core import forms
 from app.core.forms import Kind, Parameter
+from app.core.frozen import frozen
 
 PREFIX = "X-Orgate-"
 
@@ -45,7 +45,7 @@ HEADERS = {name: Parameter(PREFIX + name.title(), kind, about) for name, (kind, 
 NAMES = tuple(HEADERS)
 
 
-@dataclass(frozen=True)
+@frozen
 class Wishes:
     """The wishes of one call; None leaves it to the settings. Times in seconds."""
 

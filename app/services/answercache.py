@@ -6,6 +6,7 @@ import itertools
 import threading
 from dataclasses import dataclass
 
+from app.core.frozen import frozen
 from app.core.ports import Clock
 from app.services.bounded import Bounded
 
@@ -21,7 +22,7 @@ LONGEST_S = 86_400.0
 _TIDY_S = 60.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Kept:
     """An answer as it went out, and who gave it."""
 

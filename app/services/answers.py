@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from app.core import verdict
 from app.core.attempts import Cause
 from app.core.errors import GatewayError, Json, UpstreamFailed
+from app.core.frozen import frozen
 from app.core.meter import BrokenEvent, Reading, StreamMeter, parse
 from app.core.ports import Answer, Attempt, Clock
 from app.core.refusals import from_error, refusal, status_of
@@ -24,7 +25,7 @@ _END_S = 0.05
 """So long the end of the body may take after the last word."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Plain:
     """A whole plain answer."""
 

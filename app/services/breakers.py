@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 
 from app.core.attempts import Cause, Tried
 from app.core.breaker import Breaker
 from app.core.chain import affordable_of
 from app.core.errors import GatewayError
+from app.core.frozen import frozen
 from app.core.ports import Clock
 from app.core.shared import Nobody, Others
 from app.core.verdict import counts_against_model
@@ -19,7 +19,7 @@ _PROBE_S = 30.0
 """A key or an account that cannot be seen to change is tried again this often, with one real call."""
 
 
-@dataclass(frozen=True)
+@frozen
 class _Shut:
     """Why nothing is sent, and under which circumstances that was said."""
 

@@ -6,12 +6,12 @@ import json
 import threading
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 
 from app.core import balance
 from app.core.balance import Figures
 from app.core.errors import GatewayError, Json, Unavailable, UpstreamFailed
 from app.core.forecast import Forecast
+from app.core.frozen import frozen
 from app.core.meter import parse
 from app.core.money import NANO
 from app.core.ports import Cache, Clock, Events, Ledger, Upstream, Vault
@@ -29,7 +29,7 @@ _MOST_SPENDINGS = 10_000
 _PREFIX = "credits:"
 
 
-@dataclass(frozen=True)
+@frozen
 class Balance:
     """The figures as of now."""
 

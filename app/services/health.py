@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.core.catalogue import Query
 from app.core.errors import GatewayError
+from app.core.frozen import frozen
 from app.core.ports import Clock
 from app.services.credits import Credits
 from app.services.kept import Kept
@@ -14,7 +13,7 @@ from app.services.models import Models
 _MAX_WAIT_S = 2.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Health:
     """The document's health check: booleans only, or the reason why not."""
 

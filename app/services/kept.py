@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from app.core.errors import GatewayError, TimedOut
+from app.core.frozen import frozen
 from app.core.ports import Cache, Clock, Events
 
 _FORCE_PAUSE_S = 1.0
@@ -21,7 +22,7 @@ _LOOK_S = 1.0
 """So long what was read from the cache is taken for what it holds: another gateway may share it."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Dated:
     """A value and when it was asked for."""
 

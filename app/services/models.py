@@ -7,7 +7,6 @@ import hashlib
 import json
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from app.core.agents.shelf import NO_AGENTS, Shelf
 from app.core.agents.views import entry
 from app.core.catalogue import Model, Query
 from app.core.errors import GatewayError, NotFound, UpstreamFailed
+from app.core.frozen import frozen
 from app.core.ports import Cache, Clock, Events
 from app.core.redact import redact
 from app.core.refusals import refusal
@@ -35,7 +35,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Listing:
     """A list of models as bytes to send."""
 
@@ -53,7 +53,7 @@ class Listing:
         return gzip.compress(self.body, 5, mtime=0)
 
 
-@dataclass(frozen=True)
+@frozen
 class Shown:
     """A list of models as of now."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 from app.core import reconcile
 from app.core.balance import Figures
 from app.core.errors import GatewayError
+from app.core.frozen import frozen
 from app.core.ledger import Closing, Open, Source, State
 from app.core.money import dollars
 from app.core.ports import Clock, Events, Ledger
@@ -29,7 +29,7 @@ _SELDOM_S = 600.0
 """So long attempts wait of which OpenRouter's totals tell nothing."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Reconciled:
     """What a reconciliation found; money in nano-dollars."""
 

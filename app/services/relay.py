@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from app.core.calls import Call, CallReport
 from app.core.errors import GatewayError, Unavailable
+from app.core.frozen import frozen
 from app.core.meter import Reading
 from app.core.money import dollars
 from app.core.pauses import EVERYBODY, ended, paused
@@ -43,7 +44,7 @@ class Parts(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Delivery:
     """An answer on its way to the app."""
 
@@ -53,7 +54,7 @@ class Delivery:
     """All of it, or a stream that must be closed when the app leaves."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Patience:
     """The settings' clocks, in seconds; what a call wishes goes before them."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from app.core.attempts import Phase, Tried
 from app.core.calls import Call
 from app.core.errors import GatewayError, Left, TimedOut, Unavailable
+from app.core.frozen import frozen
 from app.core.ledger import Hold
 from app.core.meter import Reading
 from app.core.ports import Attempt, Clock, Peer
@@ -18,7 +18,7 @@ _SHORTEST_TRY_S, _LONGEST_TRY_S = 0.2, 120.0
 """Between these a sender's system waits until it tries again (Linux); a shorter pause holds nobody up."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Clocks:
     """How long each part of a call may take, in seconds."""
 

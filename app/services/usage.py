@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from app.core.budget import PERIODS, begin_of, end_of
+from app.core.frozen import frozen
 from app.core.ledger import UsageReport
 from app.core.ports import Clock, Ledger, Tokens
 
 
-@dataclass(frozen=True)
+@frozen
 class Standing:
     """Where one budget of an app stands, in nano-dollars; the narrowest, where its tokens differ."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import flask
 
+from app.core.frozen import frozen
 from app.web import auth, door, quotas
 from app.web.flow import Flow
 from app.web.state import Visit, visit
@@ -15,7 +16,7 @@ UNGATHERED = ("X-Accel-Buffering", "no")
 """Proxies that stand between, such as nginx in front of a container, must not gather a stream's events either."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Answer:
     """An answer before it is Flask's or WSGI's."""
 

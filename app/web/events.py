@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 
 import flask
 
 from app.core.errors import GatewayError, Json, Unavailable
 from app.core.forms import ANY_TEXT, Parameter
+from app.core.frozen import frozen
 from app.core.grants import OWNER, Grant
 from app.core.money import dollars_if_known
 from app.core.notices import PAUSED, RESUMED, Notice, told
@@ -66,7 +66,7 @@ def events() -> flask.Response:
     return response
 
 
-@dataclass(frozen=True)
+@frozen
 class _Listening:
     """One app that listens, and what is needed after its request is gone."""
 

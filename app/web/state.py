@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import flask
 
 from app.core.errors import Json
+from app.core.frozen import frozen
 from app.core.grants import Grant
 from app.core.ports import Begin
 from app.services.bundle import Calling, Services
@@ -17,7 +17,7 @@ from app.services.bundle import Calling, Services
 _EXTENSION = "orgate"
 
 
-@dataclass(frozen=True)
+@frozen
 class WebSettings:
     """The settings that concern only what is said over HTTP."""
 
@@ -30,7 +30,7 @@ class WebSettings:
     max_message_chars: int
 
 
-@dataclass(frozen=True)
+@frozen
 class Web:
     """What requests are answered with."""
 

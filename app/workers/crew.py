@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from app.core.frozen import frozen
 from app.core.ports import Events
 from app.workers.carrier import Carrier
 from app.workers.desk import Desk
@@ -23,7 +23,7 @@ _END_S = 5.0
 """So much longer than the calls that it finishes may a carrier take to end."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Orders:
     """What a carrier needs to be one."""
 

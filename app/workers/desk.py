@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from app.core.budget import Budget
 from app.core.calls import CallReport
 from app.core.errors import GatewayError, Json
+from app.core.frozen import frozen
 from app.core.grants import Grant
 from app.core.ledger import Closing, Hold, State
 from app.core.ports import Allowance, Events, Quotas
@@ -19,7 +19,7 @@ from app.workers.answering import WsgiApp, answer
 from app.workers.lines import Line
 
 
-@dataclass(frozen=True)
+@frozen
 class Common:
     """What the keeper has for all processes."""
 

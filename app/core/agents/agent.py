@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from app.core.errors import Json
+from app.core.frozen import frozen
 
 PREFIX = "agent/"
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -17,7 +17,7 @@ LOCKED = frozenset({"model", "system_prompt"})
 """What is the agent's alone unless its file says otherwise."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Agent:
     """A preset; what is None or empty is left to the caller."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from app.core.agents.agent import ID, PREFIX, Agent
 from app.core.agents.near import hint
 from app.core.errors import NotFound
+from app.core.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Fault:
     """A file that cannot be used as it is."""
 
@@ -20,7 +21,7 @@ class Fault:
     """The agent stays in force as it was before the file was changed."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Shelf:
     """The agents in force; never changed, only replaced."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from app.core import preferences
 from app.core.agents import tools
 from app.core.agents.agent import PREFIX, Agent
 from app.core.errors import BadRequest, Json
+from app.core.frozen import frozen
 
 _Body = dict[str, Json]
 _GAP = "\n\n"
@@ -16,7 +16,7 @@ _CHAINS = ("models", "route", "fallbacks")
 """The caller's own ways to name a chain."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Preset:
     """A request as it is to be carried out; `body` names the model that is asked first."""
 
@@ -36,7 +36,7 @@ class Preset:
         return ("" if self.agent is None else PREFIX + self.agent), self.own
 
 
-@dataclass(frozen=True)
+@frozen
 class _Style:
     """Where an API style keeps what an agent sets."""
 

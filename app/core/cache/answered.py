@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from app.core.errors import Json
+from app.core.frozen import frozen
 from app.core.meter import BrokenEvent, Reading, StreamMeter, parse
 from app.core.styles import Style
 
@@ -67,7 +67,7 @@ class Judge:
         self._is_spoiled |= self._kind.is_other(event)
 
 
-@dataclass(frozen=True)
+@frozen
 class _Kind:
     """How an API style says what an answer is."""
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
 from app.core import forms, shapes
 from app.core.errors import BadRequest, GatewayError, Json
 from app.core.forms import Field, Schema
+from app.core.frozen import frozen
 from app.core.meter import Reading, StreamMeter, parse
 from app.core.shapes import error_object
 from app.core.styles.fields import MODEL, MODELS, NEEDS_MODEL, PROVIDER, STREAM, list_of_models, model_of
 from app.core.styles.parts import Attached, attached
 
 
-@dataclass(frozen=True)
+@frozen
 class Wish:
     """What the gateway itself needs to know of a request."""
 

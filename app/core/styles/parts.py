@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from app.core.errors import Json
+from app.core.frozen import frozen
 
 _DEEPEST = 8
 _SOURCES = {
@@ -23,7 +23,7 @@ _SOURCES = {
 _IMAGES = ("image_url", "image", "input_image")
 
 
-@dataclass(frozen=True)
+@frozen
 class Attached:
     """How much of a prompt is no text."""
 
