@@ -25,6 +25,9 @@ _HEAVY_SHARE = 100
 """Spending more than one part in this many of the rest makes the figures too old to show."""
 
 _HEAVY_AMOUNT = NANO // 2
+_MOMENT_S = 0.1
+"""So long nobody looks again whether OpenRouter may be asked again already."""
+
 _MOST_SPENDINGS = 10_000
 _PREFIX = "credits:"
 
@@ -40,6 +43,18 @@ class Balance:
     stale: bool
     estimated: bool
     """Our own spending since the fetch has been subtracted."""
+
+
+@frozen
+class _Calm:
+    """With these figures, kept under this name, nothing is to be done for a while."""
+
+    name: str
+    figures: Figures
+    most: int
+    """Until more than so much is spent, in nano-dollars."""
+    until: float
+    """Nor longer than this, by the monotonic clock in seconds."""
 
 
 class Credits:
@@ -67,8 +82,7 @@ class Credits:
             facts=ledger, forecast=self._pace.forecast, clock=clock, events=events, low_marks=low_marks
         )
         self._decoded: tuple[bytes, Figures] | None = None
-        self._calm: tuple[str, Figures, int] | None = None
-        """After these figures, under this name, nothing needs to be done until more than so much is spent."""
+        self._calm: _Calm | None = None
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_sum = 0
         self._spent_lock = threading.Lock()
@@ -129,16 +143,23 @@ class Credits:
         if value is None:
             return
         told, since = self._decode(value.body), self._spent_since(value.fetched_at)
-        calm = self._calm
-        if calm is not None and calm[1] is told and calm[0] == value.name and since <= calm[2]:
+        if self._is_calm(value, told, since):
             return
         key_id, figures = value.name.removeprefix(_PREFIX), told.after(since)
         room = self._monitor.look(key_id, figures)
         much = _HEAVY_AMOUNT if told.remaining is None else min(_HEAVY_AMOUNT, max(told.remaining, 0) // _HEAVY_SHARE)
-        if since > much and self.kept.refresh():
+        until = float("inf")
+        if since > much:
             # New figures are on their way; where they do not come, they are asked for again after a tenth of it.
+            until = until if self.kept.refresh() else self._clock.monotonic() + _MOMENT_S
             much = since + much // 10
-        self._calm = (value.name, told, min((much, *(since + each for each in room))))
+        self._calm = _Calm(value.name, told, min((much, *(since + each for each in room))), until)
+
+    def _is_calm(self, value: Dated, told: Figures, since: int) -> bool:
+        calm = self._calm
+        if calm is None or calm.figures is not told or calm.name != value.name or since > calm.most:
+            return False
+        return self._clock.monotonic() < calm.until
 
     def _cache_name(self) -> str:
         return _PREFIX + fingerprint(self._vault.key())
