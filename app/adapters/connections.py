@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -18,7 +18,6 @@ from urllib3.util.wait import wait_for_read
 
 from app.adapters.spares import is_silent
 from app.adapters.wire import BrokenAnswer, WireAnswer
-from app.core.attempts import Phase
 from app.core.frozen import frozen
 
 _CONNECT_S = 5.0
@@ -53,8 +52,23 @@ _SOCKET_OPTIONS = _socket_options()
 handover = threading.Lock()
 """Held while a connection changes its attempt, and while one is shut: nobody shuts what is another's by then."""
 
-active = threading.local()
-"""Its `attempt` is the one this thread is in: urllib3 hands out connections without saying for whom."""
+
+class Follower(Protocol):
+    """An attempt that wants to know how far its connection got."""
+
+    cancelled: bool
+
+    def connecting(self, connection: Any) -> None:
+        """It is about to be opened, or has the socket for it."""
+        ...
+
+    def sending(self, connection: Any) -> None:
+        """It is open, and about to send."""
+        ...
+
+    def sent(self) -> None:
+        """All of the request has left the program."""
+        ...
 
 
 @frozen
@@ -63,12 +77,6 @@ class Asked:
 
     head: bytes
     body: bytes
-
-
-def _reached(phase: Phase, connection: Any) -> None:
-    attempt = getattr(active, "attempt", None)
-    if attempt is not None:
-        attempt.reached(phase, connection)
 
 
 def limit(sock: Any, seconds: float) -> None:  # a socket, or urllib3's TLS inside TLS
@@ -80,6 +88,8 @@ def limit(sock: Any, seconds: float) -> None:  # a socket, or urllib3's TLS insi
 class _Followed:
     """A connection of urllib3's that tells the attempt how far it got."""
 
+    attempt: Follower | None = None
+    """The one that it was handed to last; None for a spare one."""
     sock: socket.socket | None
     timeout: Any  # urllib3 allows None and a sentinel beside seconds
 
@@ -90,7 +100,8 @@ class _Followed:
         return sock is not None and not _can_be_read(sock)
 
     def connect(self) -> None:
-        _reached(Phase.CONNECTING, self)
+        if self.attempt is not None:
+            self.attempt.connecting(self)
         super().connect()  # type: ignore[misc]  # urllib3's class stands behind this one
 
     def _new_conn(self) -> socket.socket:
@@ -111,7 +122,7 @@ class _Followed:
                 return self._connected(socket.socket(family, kind, protocol), address, left_s)
             except OSError as error:
                 failure = error
-                if getattr(getattr(active, "attempt", None), "cancelled", False):
+                if self.attempt is not None and self.attempt.cancelled:
                     break
         if isinstance(failure, TimeoutError):
             raise ConnectTimeoutError(self, "Connecting took too long.") from failure
@@ -123,7 +134,8 @@ class _Followed:
             for option in _SOCKET_OPTIONS:
                 sock.setsockopt(*option)
             sock.settimeout(within_s)
-            _reached(Phase.CONNECTING, self)
+            if self.attempt is not None:
+                self.attempt.connecting(self)
             sock.connect(address)
         except BaseException:
             self.sock = None
@@ -134,20 +146,21 @@ class _Followed:
 
     def ask(self, asked: Asked, read_s: float) -> WireAnswer:
         """
-        Send all of the request in one piece, since two small ones cost twice, and read the head of its answer.
+        Send all of the attempt's request in one piece, since two small ones cost twice, and read its answer's head.
 
         Its body is read from what this returns.
         """
+        assert self.attempt is not None
         if self.sock is None:
             self.connect()
         assert self.sock is not None
-        _reached(Phase.SENDING, self)
+        self.attempt.sending(self)
         request = asked.head + asked.body
         # What fits the system's own buffer is taken at once, so the clock for the answer is set here already. One for
         # sending, which a large body may need longer than the connect time-out for, would be set for nothing.
         limit(self.sock, read_s if len(request) <= _BUFFERED else _SEND_S + len(request) / _SLOWEST_UPLOAD)
         self.sock.sendall(request)
-        _reached(Phase.SENT, self)
+        self.attempt.sent()
         if self.sock is None:
             raise BrokenAnswer("the connection was closed")
         limit(self.sock, read_s)
@@ -179,10 +192,10 @@ class _HandsOver:
 
     pool: Any  # urllib3's queue of idle connections; None once the pool was left
 
-    def exchange(self, asked: Asked, *, connect_s: float, read_s: float) -> WireAnswer:
+    def exchange(self, asked: Asked, attempt: Follower, *, connect_s: float, read_s: float) -> WireAnswer:
         """The answer to a request, which gives its connection back; raises what urllib3 and the socket raise."""
         pool: Any = self  # urllib3's class stands behind this one
-        connection = pool._get_conn()
+        connection = self._handed_to(attempt)
         try:
             connection.timeout = connect_s
             if connection.is_closed and pool.proxy is not None:
@@ -197,12 +210,12 @@ class _HandsOver:
         answer.give_back = pool._put_conn
         return answer
 
-    def _get_conn(self, timeout: float | None = None) -> Any:  # urllib3's connection
+    def _handed_to(self, attempt: Follower) -> Any:  # urllib3's connection
         pool: Any = self
         while True:
             connection = self._idle() or pool._new_conn()
             with handover:
-                connection.attempt = getattr(active, "attempt", None)
+                connection.attempt = attempt
                 # From here on only this attempt can shut it: one look, which is a system call, is enough.
                 if connection.sock is not None and not connection.is_connected:
                     connection.close()
@@ -284,9 +297,9 @@ class FollowedAdapter(HTTPAdapter):
         self.headers: Mapping[str, str] = self.proxy_headers(proxies["http"]) if is_told_all else {}
         """What it has to be told beside."""
 
-    def exchange(self, asked: Asked, *, connect_s: float, read_s: float) -> WireAnswer:
+    def exchange(self, asked: Asked, attempt: Follower, *, connect_s: float, read_s: float) -> WireAnswer:
         """The answer to a request, as far as its head; raises what urllib3 and the socket raise."""
-        return self.pool().exchange(asked, connect_s=connect_s, read_s=read_s)
+        return self.pool().exchange(asked, attempt, connect_s=connect_s, read_s=read_s)
 
     def pool(self) -> _HandsOver:
         """The connections to the place."""

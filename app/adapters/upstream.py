@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import urllib3
 from requests.utils import requote_uri
 
-from app.adapters.connections import Asked, FollowedAdapter, active, handover, limit
+from app.adapters.connections import Asked, FollowedAdapter, handover, limit
 from app.adapters.failures import cancelled, mapped
 from app.adapters.spares import MOST, Pool, Spares
 from app.adapters.wire import WireAnswer
@@ -149,9 +149,9 @@ class HttpUpstream:
             self.forget()
         self._gap_s = gap_s
 
-    def _send(self, asked: Asked, headers_s: float) -> WireAnswer:
+    def _send(self, asked: Asked, attempt: HttpAttempt, headers_s: float) -> WireAnswer:
         self._leave_if_slept()
-        return self._adapter.exchange(asked, connect_s=self._timeouts.connect, read_s=headers_s)
+        return self._adapter.exchange(asked, attempt, connect_s=self._timeouts.connect, read_s=headers_s)
 
 
 def _checked(line: str) -> str:
@@ -186,17 +186,15 @@ class HttpAttempt:
     ) -> HttpAnswer:
         """Send the request and wait for the answer's headers; raises GatewayError. `on_sent` is told how long."""
         self._on_sent, self._on_connecting = on_sent, on_connecting
-        active.attempt = self
         try:
             with mapped(self):
-                response = self._upstream._send(self._asked, self._headers_s)
+                response = self._upstream._send(self._asked, self, self._headers_s)
         except GatewayError:
             # Who could not be reached, or was silent for long, may be gone without a word: so may the others be.
             if (self.phase < Phase.SENT and not self.cancelled) or self._waited_s() > _LONG_S:
                 self._upstream.forget()
             raise
         finally:
-            active.attempt = None
             # Who follows it knows it: left in place they would keep each other, and the call's text, alive for long.
             self._on_sent, self._on_connecting = _nothing, _nothing
         if self.cancelled:
@@ -213,24 +211,35 @@ class HttpAttempt:
             self._sock = getattr(self._connection, "sock", None) or self._sock
             self._shut()
 
-    def reached(self, phase: Phase, connection: Any) -> None:
-        """The connection tells how far it is."""
+    def connecting(self, connection: Any) -> None:
+        """The connection is about to be opened, or has the socket for it."""
+        self._take(connection)
+        self.advance(Phase.CONNECTING)
+        self._on_connecting()
+
+    def sending(self, connection: Any) -> None:
+        """The connection is about to send."""
+        self._take(connection)
+        self.advance(Phase.SENDING)
+
+    def sent(self) -> None:
+        """All of the request has left the program."""
+        self.advance(Phase.SENT)
+        self._sent_at = time.monotonic()
+        self._on_sent(self._headers_s)
+
+    def advance(self, phase: Phase) -> None:
+        """It got this far, and never goes back."""
+        if phase > self.phase:
+            self.phase = phase
+
+    def _take(self, connection: Any) -> None:
         with self._lock:
-            self.phase = max(phase, self.phase)
             self._connection = connection
-            self._sock = getattr(connection, "sock", None) or self._sock
+            self._sock = connection.sock or self._sock
             connection.attempt = self
             if self.cancelled:
                 self._shut()
-        if phase is Phase.CONNECTING:
-            self._on_connecting()
-        if phase is Phase.SENT:
-            self._sent_at = time.monotonic()
-            self._on_sent(self._headers_s)
-
-    def advance(self, phase: Phase) -> None:
-        """It got this far, which the connection cannot see."""
-        self.phase = max(phase, self.phase)
 
     def _waited_s(self) -> float:
         """Seconds since the request was sent whole; 0 when it was not."""
