@@ -109,9 +109,7 @@ class Reader:
 
     def _plain(self, run: Run, answer: Answer) -> Plain:
         body = answer.read()
-        generation_id = run.reading.generation_id
-        decoded, run.reading = run.call.style.read_plain(body)
-        run.reading.generation_id = generation_id or run.reading.generation_id
+        decoded = run.call.style.read_plain(run.reading, body)
         if decoded is None:
             raise Failure(Cause.LOST, _no_answer("upstream_protocol_error", "OpenRouter's answer is not JSON.", run))
         self._refuse_errors(run, answer, decoded)
@@ -185,10 +183,8 @@ class Reader:
 
     def _unstreamed(self, run: Run, answer: Answer, kind: str) -> Opened:
         """A stream was asked for and one JSON answer came: it is given as the stream it should have been."""
-        generation_id = run.reading.generation_id
         style = run.call.style
-        decoded, run.reading = style.read_plain(answer.read())
-        run.reading.generation_id = generation_id or run.reading.generation_id
+        decoded = style.read_plain(run.reading, answer.read())
         if decoded is not None:
             self._refuse_errors(run, answer, decoded)
         stream = style.as_stream(decoded) if decoded is not None and style.said(decoded) else None

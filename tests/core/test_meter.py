@@ -13,6 +13,7 @@ from app.core.meter import BrokenEvent, Reading, Usage, parse
 from app.core.styles import CHAT
 from app.core.styles.usage import usage_of
 from tests.core.quick import cut, cuts, quick
+from tests.core.styles.streams import plain
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
@@ -176,8 +177,8 @@ def test_recorded_plain_answer(name: str, reading: Reading) -> None:
     """A recorded plain answer is read the same way, also after the white space sent while the model worked."""
     body = (SAMPLES / f"{name}.body.json.txt").read_bytes()
 
-    assert (json.loads(body, parse_float=Decimal), reading) == CHAT.read_plain(body)
-    assert reading == CHAT.read_plain(b"\n         \n" + body)[1]
+    assert (json.loads(body, parse_float=Decimal), reading) == plain(CHAT, body)
+    assert reading == plain(CHAT, b"\n         \n" + body)[1]
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_recorded_plain_answer(name: str, reading: Reading) -> None:
 )
 def test_plain_answer_that_is_none(body: bytes) -> None:
     """A body that is no JSON object says nothing."""
-    assert (None, Reading()) == CHAT.read_plain(body)
+    assert (None, Reading()) == plain(CHAT, body)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_error(event: dict[str, Any], error: object) -> None:
     text = json.dumps(event).encode()
 
     assert error == meter(FIRST, b"data: " + text + b"\n\n").error
-    assert error == CHAT.read_plain(text)[1].error
+    assert error == plain(CHAT, text)[1].error
 
 
 @pytest.mark.parametrize(
@@ -335,7 +336,7 @@ def test_cost_that_is_no_number(cost: str) -> None:
 
 def test_long_names() -> None:
     """Names are kept up to 256 characters, so that a broken answer cannot fill the log."""
-    reading = CHAT.read_plain(json.dumps(dict.fromkeys(("id", "model", "provider"), "x" * 1000)).encode())[1]
+    reading = plain(CHAT, json.dumps(dict.fromkeys(("id", "model", "provider"), "x" * 1000)).encode())[1]
 
     assert ["x" * 256] * 3 == [reading.generation_id, reading.model, reading.provider]
 
@@ -448,7 +449,7 @@ def test_has_content(place: str, said: object, has_content: bool) -> None:
     event = json.dumps({"choices": [{"index": 0, place: said}]}).encode()
 
     assert has_content == meter(b"data: " + event + b"\n\n").has_content
-    assert has_content == CHAT.read_plain(event)[1].has_content
+    assert has_content == plain(CHAT, event)[1].has_content
 
 
 def test_content_stays() -> None:

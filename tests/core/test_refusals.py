@@ -16,6 +16,7 @@ from app.core.refusals import from_error, refusal, retry_after_s, status_of
 from app.core.shapes import dump, error_object
 from app.core.styles import CHAT
 from tests.core.quick import quick
+from tests.core.styles.streams import plain
 
 DATA = Path(__file__).parents[1] / "data"
 NOW = 1_790_000_000.0
@@ -355,7 +356,7 @@ def test_status_of_default() -> None:
 def test_error_inside_a_plain_answer() -> None:
     """The documented error inside a 200 becomes the error of its code, with OpenRouter's name for it."""
     status, said = recorded("non-stream error inside the body")
-    error = CHAT.read_plain(said)[1].error
+    error = plain(CHAT, said)[1].error
 
     assert (200, 502) == (status, status_of(error))
     assert (errors.UpstreamFailed, 502, "provider_unavailable", None, False) == told(from_error(502, error, {}, NOW))

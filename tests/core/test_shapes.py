@@ -16,6 +16,7 @@ from app.core.shapes import dump, error_object
 from app.core.sse import SseDecoder
 from app.core.styles import CHAT
 from tests.core.quick import quick
+from tests.core.styles.streams import plain
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
@@ -169,7 +170,7 @@ def test_as_stream() -> None:
 @pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("chat_*.json.txt")))
 def test_recorded_answer_as_stream(name: str) -> None:
     """A recorded plain answer says of itself as a stream what it said before, and is whole."""
-    answer, reading = CHAT.read_plain((SAMPLES / name).read_bytes())
+    answer, reading = plain(CHAT, (SAMPLES / name).read_bytes())
     meter = CHAT.meter({})
     meter.feed(CHAT.as_stream(answer))
 

@@ -14,6 +14,7 @@ from app.core.refusals import from_error, refusal, status_of
 from app.core.styles import CHAT
 from app.core.verdict import counts_against_model, may_be_billed, of_failure, of_refusal
 from tests.core.quick import quick
+from tests.core.styles.streams import plain
 
 DATA = Path(__file__).parents[1] / "data"
 NOW = 1_790_000_000.0
@@ -77,7 +78,7 @@ def inside_an_answer(entry: dict[str, Any]) -> Cause:
     """The cause behind an error inside a 200."""
     said = (DATA / entry["body_file"]).read_bytes() if "body_file" in entry else entry.get("sse", "").encode() + b"\n\n"
     if "body" in entry:
-        reading = CHAT.read_plain(json.dumps(entry["body"]).encode())[1]
+        reading = plain(CHAT, json.dumps(entry["body"]).encode())[1]
     else:
         meter = CHAT.meter({})
         meter.feed(said)

@@ -119,18 +119,17 @@ class Style(ABC):
         """Write into the reading what a plain answer says."""
         self.note(reading, answer)
 
-    def read_plain(self, body: bytes) -> tuple[Json, Reading]:
+    def read_plain(self, reading: Reading, body: bytes) -> dict[str, Json] | None:
         """
-        The decoded body of a plain answer and what it says of itself; the body is None when it is not a JSON object.
+        Decode the body of a plain answer and write into the reading what it says; None when it is not a JSON object.
 
         OpenRouter sends white space ahead of the object while the model works; JSON allows it.
         """
-        reading = Reading()
         answer = parse(body)
         if not isinstance(answer, dict):
-            return None, reading
+            return None
         self.note_plain(reading, answer)
-        return answer, reading
+        return answer
 
     def said(self, answer: dict[str, Json]) -> list[Json] | None:
         """The parts of a plain answer; None when it is no answer of this style."""

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from app.core.errors import Json
 from app.core.meter import Reading, StreamMeter
 from app.core.styles import Style
 
@@ -22,6 +23,12 @@ def metered(style: Style, stream: bytes, **body: Any) -> Reading:
     meter = style.meter(body)
     meter.feed(stream)
     return meter.reading
+
+
+def plain(style: Style, body: bytes) -> tuple[dict[str, Json] | None, Reading]:
+    """The decoded body of a plain answer, and what the style reads in it."""
+    reading = Reading()
+    return style.read_plain(reading, body), reading
 
 
 def meter_of(style: Style, stream: bytes) -> StreamMeter:

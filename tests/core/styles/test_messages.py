@@ -23,6 +23,7 @@ from tests.core.styles.streams import (
     TEXT,
     event,
     metered,
+    plain,
 )
 
 HI = [{"role": "user", "content": "Hi"}]
@@ -146,7 +147,7 @@ def test_plain() -> None:
         "stop_reason": "end_turn", "usage": {"input_tokens": 3, "output_tokens": 2, "cost": 0.5, "is_byok": False},
     }  # fmt: skip
 
-    answer, reading = MESSAGES.read_plain(b"\n   \n" + json.dumps(message).encode())
+    answer, reading = plain(MESSAGES, b"\n   \n" + json.dumps(message).encode())
 
     assert message["content"] == MESSAGES.said(answer)
     assert reading.has_content

@@ -13,7 +13,7 @@ from app.core.refusals import status_of
 from app.core.styles import RESPONSES
 from app.core.styles.base import Wish
 from tests.core.quick import cut, cuts, quick
-from tests.core.styles.streams import SAMPLES, event, metered
+from tests.core.styles.streams import SAMPLES, event, metered, plain
 
 RECORDED = (SAMPLES / "responses_stream_2026-08-04.body.sse").read_bytes()
 THINKING = (SAMPLES / "responses_stream_cot.body.sse").read_bytes()
@@ -159,7 +159,7 @@ def test_plain(status: str) -> None:
         "output": [{"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}],
     }  # fmt: skip
 
-    answer, reading = RESPONSES.read_plain(json.dumps(body).encode())
+    answer, reading = plain(RESPONSES, json.dumps(body).encode())
 
     assert body["output"] == RESPONSES.said(answer)
     assert (None, True) == (reading.error, reading.has_content)
@@ -177,7 +177,7 @@ def test_failed_plain() -> None:
     """A plain response that failed is an error, by its name."""
     body = {"status": "failed", "error": {"code": "rate_limit_exceeded", "message": "Slow"}, "output": []}
 
-    _, reading = RESPONSES.read_plain(json.dumps(body).encode())
+    _, reading = plain(RESPONSES, json.dumps(body).encode())
 
     assert 429 == status_of(reading.error)
 

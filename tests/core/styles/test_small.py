@@ -12,7 +12,7 @@ from app.core.meter import Reading, Usage
 from app.core.sanitize import sanitize
 from app.core.styles import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, STYLES, Style, style_of
 from app.core.styles.parts import Attached
-from tests.core.styles.streams import SAMPLES, metered
+from tests.core.styles.streams import SAMPLES, metered, plain
 
 ENTRY: dict[str, Any] = {
     "id": "a/b",
@@ -76,7 +76,7 @@ def test_completion_counts(body: dict[str, Any], answers: int, billed: int) -> N
 
 def test_embeddings_recorded() -> None:
     """A recorded embedding tells its vectors, its id and its cost."""
-    answer, reading = EMBEDDINGS.read_plain((SAMPLES / "embeddings_2026.body.json.txt").read_bytes())
+    answer, reading = plain(EMBEDDINGS, (SAMPLES / "embeddings_2026.body.json.txt").read_bytes())
 
     assert 1 == len(EMBEDDINGS.said(answer) or ())
     assert ("gen-emb-1787150093-MHw3ComZXMuOz6TNknXt", "OpenAI") == (reading.generation_id, reading.provider)
