@@ -27,6 +27,11 @@ class LogSink:
         self._level = _LEVELS[level]
         self._namespaces = namespaces
 
+    @property
+    def wants_details(self) -> bool:
+        """Whether LOG_LEVEL or DEBUG ask for any debug line."""
+        return bool(self._namespaces) or self._level == logging.DEBUG
+
     def call_ended(self, report: CallReport) -> None:
         """The document's "Request Logging" line; a call that failed is a warning ("Error Tracking")."""
         usage = report.usage
@@ -68,8 +73,6 @@ class LogSink:
 
     def debug(self, event: str, **facts: object) -> None:
         """A debug line, when LOG_LEVEL or DEBUG ask for it."""
-        if not self._namespaces and self._level > logging.DEBUG:
-            return
         name = f"openrouter:{event.partition('.')[0]}"
         asked_for = any(fnmatch.fnmatchcase(name, pattern) for pattern in self._namespaces)
         if asked_for or self._level == logging.DEBUG:

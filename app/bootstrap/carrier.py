@@ -61,7 +61,7 @@ def build(settings: Settings, lines: Lines, places: SharedPlaces) -> BuiltCarrie
     clock, cache = SystemClock(), Copies()
     reports = sinks.reports(settings, clock)
     log = LogSink(level=settings.log_level, namespaces=settings.debug)
-    told_here = Gathered(Fanout([log, *reports], details=[log]))
+    told_here = Gathered(Fanout([log, *reports], details=[log] if log.wants_details else []))
     # What the keeper counts, it is told with the call's end.
     events = Fanout([told_here, CommonEvents(lines)], details=[told_here])
     # What files and catalogue are worth a line for, the keeper's log has already.

@@ -69,7 +69,7 @@ def build(app: flask.Flask, settings: Settings) -> Built:
     log, metrics = LogSink(level=settings.log_level, namespaces=settings.debug), MetricsSink(version("orgate"))
     bulletin = Bulletin(clock, [AlertCommand(settings.alert_command, log)] if settings.alert_command else [])
     reports = sinks.reports(settings, clock)
-    events = Gathered(Fanout([log, metrics, bulletin, *reports], details=[log]))
+    events = Gathered(Fanout([log, metrics, bulletin, *reports], details=[log] if log.wants_details else []))
     vault = openrouter.vault_of(settings, events)
     upstream = openrouter.upstream_of(settings, pool_size=settings.max_streams, keep_ready=True)
     crew = _crew(settings, events)

@@ -56,18 +56,18 @@ class Call:
     @property
     def size(self) -> int:
         """The bytes that are sent, or those that came where they were more: a hold errs upwards."""
-        return max(len(self.raw), len(self._written))
+        return len(self.raw) if self.changed is None else max(len(self.raw), len(self._written))
 
     def sent_to(self, model: str) -> bytes:
         """The body of an attempt that goes to this model."""
-        if self.changed is None or self.changed.get("model") == model:
-            return self._written
-        return dump({**self.changed, "model": model})
+        if self.changed is None:
+            return self.raw
+        return self._written if self.changed.get("model") == model else dump({**self.changed, "model": model})
 
     @cached_property
     def _written(self) -> bytes:
-        """What the first model is sent, written once for its hold and for the way."""
-        return self.raw if self.changed is None else dump(self.changed)
+        """What the first model is sent where it was changed, written once for its hold and for the way."""
+        return dump(self.changed)
 
     @property
     def style(self) -> Style:

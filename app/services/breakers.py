@@ -15,6 +15,7 @@ from app.core.ports import Clock
 from app.core.shared import Nobody, Others
 from app.core.verdict import counts_against_model
 
+_NONE: frozenset[str] = frozenset()
 _PROBE_S = 30.0
 """A key or an account that cannot be seen to change is tried again this often, with one real call."""
 
@@ -41,12 +42,17 @@ class Breakers:
 
     def resting(self, models: Collection[str]) -> frozenset[str]:
         """Those of the models that are not to be asked now."""
+        if not self._models:
+            # So it is nearly always, and every call asks.
+            return _NONE
         now = self._clock.monotonic()
         with self._lock:
             return frozenset(name for name in models if not self._models.get(name, Breaker()).allows(now))
 
     def claim(self, model: str) -> bool:
         """Whether an attempt may go out; of those that find an open breaker ready for its probe, only one may."""
+        if model not in self._models:
+            return True
         now = self._clock.monotonic()
         with self._lock:
             breaker = self._models.get(model)
@@ -58,6 +64,8 @@ class Breakers:
 
     def began(self, model: str, *, free: bool) -> None:
         """The model has begun to answer: key and account are well, and the model is as far as can be seen."""
+        if self._shut is None and model not in self._models:
+            return
         with self._lock:
             if model in self._models:
                 self._models[model] = self._models[model].began()
@@ -72,8 +80,9 @@ class Breakers:
 
     def answered(self, model: str) -> None:
         """The model gave a whole answer: it is well."""
-        with self._lock:
-            self._models.pop(model, None)
+        if model in self._models:
+            with self._lock:
+                self._models.pop(model, None)
 
     def failed(self, tried: Tried, key_id: str, remaining: int | None) -> None:
         """An attempt failed; `key_id` and `remaining` (nano-dollars) are the circumstances that may change."""

@@ -219,13 +219,12 @@ class Relay:
             "x-orgate-attempted-fallbacks": str(max(0, distinct - 1)),
             "x-orgate-attempted-retries": str(len(run.asked) - distinct),
         }
-        for name, told in (
-            ("X-Generation-Id", reading.generation_id),
-            ("x-orgate-model", reading.model),
-            ("x-orgate-provider", reading.provider),
-        ):
-            if told:
-                headers[name] = _header_safe(told)
+        if reading.generation_id:
+            headers["X-Generation-Id"] = _header_safe(reading.generation_id)
+        if reading.model:
+            headers["x-orgate-model"] = _header_safe(reading.model)
+        if reading.provider:
+            headers["x-orgate-provider"] = _header_safe(reading.provider)
         if cost is not None:
             headers["x-orgate-response-cost"] = dollars(cost)
         if run.call.recall is not None:

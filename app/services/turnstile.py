@@ -62,9 +62,7 @@ class Turnstile:
             self._leave(grant.app, place)
 
     def _refuse_behind_others(self, grant: Grant) -> None:
-        with self._lock:
-            waiting = grant.app in self._lines
-        if waiting:
+        if grant.app in self._lines:
             raise _used_up(self._look(grant), "chat")
 
     def _passes(self, grant: Grant, place: object) -> bool:

@@ -25,6 +25,7 @@ from app.core.ledger import OPEN, Checkpoint, Closing, Hold, LedgerState, Open, 
 from app.core.ports import Clock, Events
 
 _TRIMMED_AT_ONCE = 500
+_RESERVED = State.RESERVED.value
 
 
 class SqlLedger:
@@ -79,9 +80,10 @@ class SqlLedger:
 
     def close(self, closing: Closing) -> None:
         """What became of an attempt, written soon."""
-        with self._ids_lock:
-            identified = self._ids.pop(closing.attempt_id, None)
-        closing = closing if closing.generation_id else replace(closing, generation_id=identified)
+        if self._ids:
+            with self._ids_lock:
+                identified = self._ids.pop(closing.attempt_id, None)
+            closing = closing if closing.generation_id else replace(closing, generation_id=identified)
         known = self._held.get if closing.state is State.AMBIGUOUS else self._held.pop
         held = known(closing.attempt_id, None)
         is_dearer = held is None or (closing.cost or 0) > held
@@ -247,10 +249,11 @@ def _hold_row(hold: Hold, at: int) -> dict[str, Any]:
         "asked": _text(hold.asked),
         "model": _text(hold.model),
         "key_id": hold.key_id,
-        "stream": hold.stream,
-        "state": State.RESERVED.value,
+        # The driver looks for somebody who knows what to do with what is not quite an int.
+        "stream": int(hold.stream),
+        "state": _RESERVED,
         "hold": hold.amount,
-        "priced": hold.priced,
+        "priced": int(hold.priced),
     }
 
 
