@@ -22,7 +22,7 @@ from waitress import wasyncore
 from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ThreadedTaskDispatcher
 
-from app.server.channel import Channel, attended
+from app.server.channel import Channel
 from app.server.loop import Loop, Open
 from app.server.onecore import OneCore
 from app.server.pump import Pump
@@ -132,14 +132,15 @@ class Server:
         self._lanes = Lanes(calls)
         self._pump = Pump(_report)
         self._server = create_server(
-            attended(application),
+            application,
             map=self._map,
             _dispatcher=self._lanes,
             sockets=self.sockets,
             asyncore_use_poll=True,
             channel_request_lookahead=1,
             channel_timeout=120,
-            clear_untrusted_proxy_headers=True,
+            # The task leaves them out.
+            clear_untrusted_proxy_headers=False,
             connection_limit=_CONNECTIONS,
             expose_tracebacks=False,
             ident=None,

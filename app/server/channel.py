@@ -3,143 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
-from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
-from waitress.utilities import build_http_date
 
 from app.server.loop import Open
 from app.server.pump import Carried, Flow, Pump
+from app.server.task import Detached, Task
 from app.server.turns import Turn
 
 _MOST_WAITING = 256 * 1024
 """Bytes. For whom so many wait, no more are read from OpenRouter until some are taken."""
-
-
-_http_date = lru_cache(2)(build_http_date)
-
-_WAITRESS_TELLS = frozenset({"date", "server"})
-"""Headers that have waitress tell something else when an application gives them."""
-
-
-class _Detached(BaseException):
-    """This thread has nothing more to do for the request: the pump carries what is left of the answer."""
-
-    def __init__(self, flow: Flow, source: int) -> None:
-        super().__init__()
-        self.flow = flow
-        self.source = source
-
-
-class _Attended:
-    """A flow as waitress iterates it: in the request's own thread until it can be detached."""
-
-    def __init__(self, flow: Any) -> None:  # a Flow that can be iterated
-        self._flow = flow
-        self._is_detached = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._flow:
-            yield part
-            source = self._flow.detach()
-            if source is not None:
-                self._is_detached = True
-                raise _Detached(self._flow, source)
-
-    def close(self) -> None:
-        """The request's thread is done with it; who carries it on closes it."""
-        if not self._is_detached:
-            self._flow.close()
-
-
-def attended(application: Callable[..., Any]) -> Callable[..., Any]:
-    """The WSGI application with answers that leave their thread as soon as they can."""
-
-    def call(environ: dict[str, Any], start_response: Any) -> Any:  # WSGI's own types
-        answer = application(environ, start_response)
-        return _Attended(answer) if hasattr(answer, "detach") else answer
-
-    return call
-
-
-class _Task(WSGITask):
-    """A request's answer, and where the pump brings what it carries of it."""
-
-    channel: Channel
-    _is_carried = False
-    _failure: Exception | None = None
-
-    def execute(self) -> None:
-        """Answer, or leave the answer to the pump; when it comes back from there, see how that ended."""
-        if self._failure is not None:
-            raise self._failure
-        if self._is_carried:
-            return
-        try:
-            super().execute()
-        except _Detached as detached:
-            self._is_carried = True
-            try:
-                self.channel.leave_to_pump(self, detached.flow, detached.source)
-            except BaseException:
-                detached.flow.close()
-                raise
-            raise
-
-    def build_response_header(self) -> bytes:
-        """
-        The answer's head, as the application gave it; after it the connection can be used again.
-
-        waitress spells and sorts each header anew, and closes the connection after every answer in chunks. It still
-        does what is unusual here: HTTP/1.0, the last answer of a connection, one without a body.
-        """
-        names = {name.lower() for name, _ in self.response_headers}
-        if not self._is_usual() or names & _WAITRESS_TELLS:
-            return super().build_response_header()
-        lines = [f"HTTP/1.1 {self.status}", *(f"{name}: {value}" for name, value in self.response_headers)]
-        if self.content_length is None:
-            self.chunked_response = True
-            lines.append("Transfer-Encoding: chunked")
-        elif "content-length" not in names:
-            lines.append(f"Content-Length: {self.content_length}")
-        lines += (f"Date: {_http_date(int(self.start_time))}", "", "")
-        return "\r\n".join(lines).encode("latin-1")
-
-    def _is_usual(self) -> bool:
-        asked: Any = self.request  # the stubs know another one
-        is_last = self.close_on_finish or asked.headers.get("CONNECTION", "").lower() == "close"
-        return self.version == "1.1" and asked.command != "HEAD" and self.has_body and not is_last
-
-    def get_environment(self) -> Any:  # WSGI's own types
-        """WSGI's environment, with what the application calls when it has begun and only waits from now on."""
-        environ = super().get_environment()
-        environ["orgate.begun"] = self.channel.begun
-        return environ
-
-    def write(self, data: bytes) -> None:
-        """Send this part, after the head if that is still to be sent: the two leave together."""
-        if self.wrote_header or not data:
-            super().write(data)
-            return
-        parts = self.channel.gather()
-        try:
-            super().write(data)
-        finally:
-            self.channel.gather_no_more()
-        self.channel.write_soon(b"".join(parts))
-
-    def is_full(self) -> bool:
-        """So much waits for the app that it is given no more."""
-        return bool(self.channel.connected and self.channel.total_outbufs_len > _MOST_WAITING)
-
-    def end(self, failure: Exception | None) -> None:
-        """The pump has carried all that there is."""
-        self._failure = failure
-        self.channel.come_back(self)
 
 
 class _Doorbell:
@@ -171,18 +47,38 @@ class Channel(HTTPChannel):
         self._turn: Turn | None = None
         self._parts: list[bytes] | None = None
         self._carried: Carried | None = None
-        self._back: _Task | None = None
+        self._back: Task | None = None
         super().__init__(server, *args, **kwargs)
         self.server: Any = _Doorbell(server, self)
+        self.application = server.application
+        host, port = self.addr[:2]
+        self.environment = {
+            "REMOTE_ADDR": host,
+            "REMOTE_HOST": host,
+            "REMOTE_PORT": str(port),
+            "SERVER_NAME": server.server_name,
+            "SERVER_PORT": str(server.effective_port),
+            "SERVER_SOFTWARE": "orgate",
+            "SCRIPT_NAME": "",
+            "wsgi.version": (1, 0),
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": False,
+            "wsgi.run_once": False,
+            "wsgi.input_terminated": True,
+            "waitress.client_disconnected": self.check_client_disconnected,
+            "orgate.begun": self.begun,
+        }
+        """What WSGI's environment has of the connection, for each of its requests."""
 
-    def task_class(self, channel: Channel, request: Any) -> _Task:  # type: ignore[override]  # waitress calls it
+    def task_class(self, channel: Channel, request: Any) -> Task:  # type: ignore[override]  # waitress calls it
         """The task for a request: a new one, or the one that came back from the pump."""
         task, self._back = self._back, None
-        return task or _Task(channel, request)
+        return task or Task(channel, request)
 
     def service(self) -> None:
         """Answer the oldest request; returns early when the pump has taken its answer over."""
-        with contextlib.suppress(_Detached):
+        with contextlib.suppress(Detached):
             super().service()
 
     def begin(self, turn: Turn) -> None:
@@ -201,12 +97,16 @@ class Channel(HTTPChannel):
         if turn is not None:
             turn.over()
 
-    def leave_to_pump(self, task: _Task, flow: Flow, source: int) -> None:
+    def leave_to_pump(self, task: Task, flow: Flow, source: int) -> None:
         """The request stays the oldest one until its task comes back."""
         self._carried = self._pump.carry(flow, task, source)
         self._carried.go_on()
 
-    def come_back(self, task: _Task) -> None:
+    def is_full(self) -> bool:
+        """So much waits for the app that it is given no more."""
+        return bool(self.connected and self.total_outbufs_len > _MOST_WAITING)
+
+    def come_back(self, task: Task) -> None:
         """Finish the request of a task that was carried."""
         self._carried, self._back = None, task
         self.service()

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 
-from app.server import Server
 from tests.gateway import Gateway
+from tests.server.serving import serving
 
 CHAT = "/v1/chat/completions"
 
@@ -57,17 +57,6 @@ def test_head_of_a_stream(gateway: Gateway) -> None:
     assert b"\r\nConnection: close\r\n" in told
 
 
-@contextmanager
-def _serving(application: Callable[..., Iterable[bytes]]) -> Iterator[http.client.HTTPConnection]:
-    server = Server(application, "127.0.0.1", 0, calls=4)
-    server.start()
-    try:
-        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
-            yield connection
-    finally:
-        server.close(lambda _: 0, 0.1)
-
-
 def test_broken_off() -> None:
     """An answer that fails after its beginning is seen to be cut: its last chunk is missing, the connection ends."""
 
@@ -76,7 +65,7 @@ def test_broken_off() -> None:
         yield b"half an ans"
         raise RuntimeError("broken")
 
-    with _serving(application) as connection:
+    with serving(application) as connection:
         connection.request("GET", "/")
         response = connection.getresponse()
 
@@ -93,7 +82,7 @@ def test_one_date(told: list[tuple[str, str]]) -> None:
         start_response("200 OK", [("Content-Type", "text/plain"), *told])
         return [b"whole"]
 
-    with _serving(application) as connection:
+    with serving(application) as connection:
         connection.request("GET", "/")
         response = connection.getresponse()
 
