@@ -112,7 +112,7 @@ class HttpUpstream:
 
     def _asked(self, method: str, path: str, headers: Mapping[str, str], key: str | None, body: bytes) -> Asked:
         head = self._head_of(method, path, tuple(headers.items()))
-        own = [] if key is None else [_checked(f"Authorization: Bearer {key}")]
+        own = [] if key is None else [_bearer(key)]
         if body:
             own.append(f"Content-Length: {len(body)}")
         return Asked(head + "\r\n".join([*own, "", ""]).encode("latin-1"), body)
@@ -155,10 +155,21 @@ class HttpUpstream:
 
 
 def _checked(line: str) -> str:
-    # The error must not hold the header's value, which may be a secret.
     if not _FIELD.fullmatch(line):
-        raise BadRequest("A header of the request cannot be sent on.", code="bad_header")
+        raise _unfit()
     return line
+
+
+def _bearer(key: str) -> str:
+    # Every call sends it, and no cache may keep it.
+    if not (key.isascii() and key.isprintable()):
+        raise _unfit()
+    return f"Authorization: Bearer {key}"
+
+
+def _unfit() -> BadRequest:
+    """Without the header's value, which may be a secret."""
+    return BadRequest("A header of the request cannot be sent on.", code="bad_header")
 
 
 def _nothing(*_: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("orgate.server")
 
-_LENGTH = re.compile(r"^content-length: ([0-9]+)\r?$", re.ASCII | re.IGNORECASE | re.MULTILINE)
 _WAITRESS_TELLS = frozenset({"date", "server"})
 """Headers that have waitress tell something else when an application gives them."""
 
@@ -41,8 +39,8 @@ class Task(WSGITask):
     channel: Channel
     _is_carried = False
     _failure: Exception | None = None
-    _names: frozenset[str] | set[str] = frozenset()
-    """The answer's headers, in small letters."""
+    _told: Mapping[str, str] = {}
+    """The answer's headers, by their names in small letters."""
     _head = ""
     """The status and the headers as they are sent, but for what the server adds."""
 
@@ -98,17 +96,16 @@ class Task(WSGITask):
         head = "\r\n".join((f"HTTP/1.1 {status}", *map(": ".join, headers)))
         if head.count("\n") != len(headers) or head.count("\r") != len(headers):
             raise ValueError("A line break in the answer's status or in one of its headers.")
-        names = set(map(str.lower, dict(headers)))
-        if not names.isdisjoint(hop_by_hop):
-            raise AssertionError(f"{', '.join(sorted(names & hop_by_hop))}: not for an application to say.")
-        self.content_length = None
-        if "content-length" in names:
-            length = _LENGTH.search(head)
-            if length is None:
-                raise ValueError("A Content-Length that is no number.")
-            self.content_length = int(length[1])
+        told = dict(headers)
+        told = dict(zip(map(str.lower, told), told.values(), strict=True))
+        if not told.keys().isdisjoint(hop_by_hop):
+            raise AssertionError(f"{', '.join(sorted(told.keys() & hop_by_hop))}: not for an application to say.")
+        length = told.get("content-length")
+        if length is not None and not (length.isascii() and length.isdecimal()):
+            raise ValueError("A Content-Length that is no number.")
+        self.content_length = None if length is None else int(length)
         self.status, self.response_headers = status, list(headers)
-        self._head, self._names = head, names
+        self._head, self._told = head, told
         self.complete = True
         return self.write
 
@@ -119,13 +116,13 @@ class Task(WSGITask):
         waitress spells and sorts each header anew, and closes the connection after every answer in chunks. It still
         does what is unusual here: HTTP/1.0, the last answer of a connection, one without a body.
         """
-        if not self._is_usual() or self._names & _WAITRESS_TELLS:
+        if not self._is_usual() or not self._told.keys().isdisjoint(_WAITRESS_TELLS):
             return super().build_response_header()
         framing = ""
         if self.content_length is None:
             self.chunked_response = True
             framing = "Transfer-Encoding: chunked\r\n"
-        elif "content-length" not in self._names:
+        elif "content-length" not in self._told:
             framing = f"Content-Length: {self.content_length}\r\n"
         return f"{self._head}\r\n{framing}Date: {_http_date(int(self.start_time))}\r\n\r\n".encode("latin-1")
 
