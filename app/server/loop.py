@@ -48,6 +48,7 @@ class Loop:
         self._poll: Any = select.poll() if hasattr(select, "poll") else None
         self._wanted: dict[int, int] = {}
         self._listeners: list[int] = []
+        self._count = 0
         self._next_sweep = 0.0
 
     def turn(self, timeout_s: float) -> None:
@@ -70,8 +71,10 @@ class Loop:
             everyone = list(self._open.items())
             self._listeners = [descriptor for descriptor, one in everyone if one.accepting]
             self._open.doubted.extend(descriptor for descriptor, _ in everyone)
-        # Whether they accept depends on how many others there are.
-        self._open.doubted.extend(self._listeners)
+        if len(self._open) != self._count:
+            # Whether they accept depends on how many others there are.
+            self._count = len(self._open)
+            self._open.doubted.extend(self._listeners)
         # No more than there are now: what other threads add meanwhile has rung, and ends the wait at once.
         for _ in range(len(self._open.doubted)):
             self._want(self._open.doubted.popleft())
