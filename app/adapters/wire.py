@@ -12,7 +12,9 @@ import re
 import socket
 import ssl
 import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 _CHUNK = 64 * 1024
@@ -21,6 +23,8 @@ _MOST_LINE = 1024
 """Of a chunk's size with its extensions."""
 
 _BODILESS = (204, 304)
+_STATUS_LINES = 64
+_FIELDS = re.compile(r"(?:\A|\r\n)([^\s:](?:[^:\r\n]*[^\s:])?):([^\r]*)(?=\r\n|\Z)")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}[ \t]*")
 
 
@@ -115,22 +119,12 @@ class WireAnswer:
             self._wire.close()
 
     def _head(self) -> tuple[int, Headers]:
-        head = self._up_to(b"\r\n\r\n", _MOST_HEAD)
-        first, *lines = head.decode("latin-1").split("\r\n")
-        version, _, told = first.partition(" ")
-        if not version.startswith("HTTP/1.") or not told[:3].isdecimal() or not told[:3].isascii():
-            raise BrokenAnswer("no status line")
-        values: dict[str, str] = {}
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if not colon or name != name.strip():
-                raise BrokenAnswer("no header")
-            name, value = name.lower(), value.strip(" \t")
-            # Those with the same name form a list (RFC 9110, 5.3).
-            values[name] = f"{values[name]}, {value}" if name in values else value
+        first, _, rest = self._up_to(b"\r\n\r\n", _MOST_HEAD).decode("latin-1").partition("\r\n")
+        version, status = _status_of(first)
+        values = _fields_of(rest) if rest else {}
         asked = values.get("connection", "").lower()
         self._keeps_open = "keep-alive" in asked if version == "HTTP/1.0" else "close" not in asked
-        return int(told[:3]), Headers(values)
+        return status, Headers(values)
 
     def _framing(self) -> tuple[Callable[[WireAnswer], bytes], int]:
         """How the body is told from what follows it (RFC 9112, 6.3)."""
@@ -223,12 +217,13 @@ class WireAnswer:
 
     def _up_to(self, mark: bytes, most: int) -> bytes:
         """What stands before the mark, which is taken too."""
-        searched = 0
-        while (at := self._buffer.find(mark, max(0, searched - len(mark)))) < 0:
+        at = self._buffer.find(mark)
+        while at < 0:
             searched = len(self._buffer)
             if searched > most:
                 raise BrokenAnswer("a line without an end")
             self._fill()
+            at = self._buffer.find(mark, max(0, searched - len(mark)))
         found, self._buffer = self._buffer[:at], self._buffer[at + len(mark) :]
         return found
 
@@ -252,6 +247,28 @@ class WireAnswer:
             return self._sock.pending() > 0
         # TLS inside TLS, to a proxy, keeps its own buffers.
         return not isinstance(self._sock, socket.socket)
+
+
+@lru_cache(_STATUS_LINES)
+def _status_of(line: str) -> tuple[str, int]:
+    version, _, told = line.partition(" ")
+    if not version.startswith("HTTP/1.") or not told[:3].isdecimal() or not told[:3].isascii():
+        raise BrokenAnswer("no status line")
+    return version, int(told[:3])
+
+
+def _fields_of(lines: str) -> dict[str, str]:
+    """Names in small letters and values; those with the same name form a list (RFC 9110, 5.3)."""
+    fields = _FIELDS.findall(lines)
+    if len(fields) != lines.count("\r\n") + 1:
+        raise BrokenAnswer("no header")
+    values = {name.lower(): value.strip(" \t") for name, value in fields}
+    if len(values) == len(fields):
+        return values
+    lists: defaultdict[str, list[str]] = defaultdict(list)
+    for name, value in fields:
+        lists[name.lower()].append(value.strip(" \t"))
+    return {name: ", ".join(values) for name, values in lists.items()}
 
 
 class _Inflated:

@@ -141,9 +141,11 @@ class StreamMeter:
 def parse(data: bytes) -> Json:
     """The JSON value in these bytes with exact decimals, or None when it is none; NaN, which is no JSON, is null."""
     try:
-        return _DECODER.decode(data.decode("utf-8"))
+        text = data.decode("utf-8").strip(" \t\r\n")
+        value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return None
+    return value if end == len(text) else None
 
 
 def count(value: Json) -> int | None:

@@ -26,7 +26,7 @@ def loads(data: bytes) -> dict[str, Json]:
         raise _invalid("The body begins with a byte order mark (BOM). Leave it out.")
     try:
         value = _DECODER.decode(data.decode("utf-8"))
-        if _SURROGATE.search(data):
+        if b"\\u" in data and _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
         raise _invalid("The body is not UTF-8.") from None

@@ -46,7 +46,7 @@ class Books:
     def reserve(self, hold: Hold, budgets: Sequence[Budget]) -> None:
         """Commit the hold: now the attempt may be sent; raises BudgetExceeded or Unavailable."""
         # OpenRouter's totals from before the first call are what the costs of nameless attempts are read from.
-        if not self._may_begin.wait(_BEGIN_S):
+        if not self._may_begin.is_set() and not self._may_begin.wait(_BEGIN_S):
             # They do not come: nobody waits for them again.
             self._may_begin.set()
         self._ledger.reserve(hold, budgets)

@@ -236,7 +236,7 @@ class Relay:
         with self._lock:
             if self._running.pop(run.call.id, None) is None:
                 return
-            if not self._running:
+            if self._stopping and not self._running:
                 self._idle.notify_all()
         self._watch.remove(run)
         if outcome == "answered" and run.reading.usage is None:

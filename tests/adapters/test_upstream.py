@@ -176,6 +176,38 @@ def test_no_http() -> None:
     assert "outcome_unknown" == caught.value.code
 
 
+@pytest.mark.parametrize(
+    ("lines", "name", "value"),
+    [
+        (b"X-Own: a", "x-own", "a"),
+        (b"x-own:a", "X-Own", "a"),
+        (b"X-Own: \t a:b \t", "X-Own", "a:b"),
+        (b"X-Own:", "X-Own", ""),
+        (b"X-Own: a\r\nX-Other: c\r\nx-OWN: b", "X-Own", "a, b"),
+        (b"X-Own: caf\xe9\xa0", "X-Own", "caf\xe9\xa0"),
+    ],
+)
+def test_headers(lines: bytes, name: str, value: str) -> None:
+    """A header is found in any spelling, without the blanks around it; those of one name are a list."""
+    with peer(answering(OK.replace(b"\r\n\r\n", b"\r\n" + lines + b"\r\n\r\n"))) as url:
+        answer = post(url).send()
+
+        assert (value, b"{}") == (answer.headers.get(name), answer.read())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"no colon", b": no name", b"X-Own : a", b" X-Own: a", b"X-Own: a\r\n folded", b"X-Own: a\rX-Other: b"],
+)
+def test_bad_header(line: bytes) -> None:
+    """What is no header makes the answer none: two readers could take it for two different ones."""
+    answer = OK.replace(b"\r\n", b"\r\n" + line + b"\r\n", 1)
+    with peer(answering(answer, then_close=True)) as url, pytest.raises(TimedOut) as caught:
+        post(url).send()
+
+    assert "outcome_unknown" == caught.value.code
+
+
 def test_wrong_certificate() -> None:
     """A TLS peer that cannot be trusted is sent nothing, and the error says what to check."""
 
