@@ -312,14 +312,16 @@ class HttpAnswer:
         """The whole body; raises GatewayError where it breaks or is larger than 64 MiB."""
         parts, size = [], 0
         try:
-            for chunk in self.chunks():
-                parts.append(chunk)
-                size += len(chunk)
-                if size > _MAX_BODY:
-                    self._attempt.cancel()
-                    raise UpstreamFailed("OpenRouter's answer is larger than 64 MiB.", code="upstream_too_large")
+            with mapped(self._attempt):
+                for chunk in iter(self._chunk, None):
+                    parts.append(chunk)
+                    size += len(chunk)
+                    if size > _MAX_BODY:
+                        self._attempt.cancel()
+                        raise UpstreamFailed("OpenRouter's answer is larger than 64 MiB.", code="upstream_too_large")
         finally:
             self.close()
+        self._attempt.advance(Phase.ENDED)
         return b"".join(parts)
 
     def close(self) -> None:

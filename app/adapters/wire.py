@@ -24,7 +24,6 @@ _MOST_LINE = 1024
 
 _BODILESS = (204, 304)
 _STATUS_LINES = 64
-_FIELDS = re.compile(r"(?:\A|\r\n)([^\s:](?:[^:\r\n]*[^\s:])?):([^\r]*)(?=\r\n|\Z)")
 _SIZE = re.compile(rb"[0-9A-Fa-f]{1,12}[ \t]*")
 
 
@@ -119,9 +118,9 @@ class WireAnswer:
             self._wire.close()
 
     def _head(self) -> tuple[int, Headers]:
-        first, _, rest = self._up_to(b"\r\n\r\n", _MOST_HEAD).decode("latin-1").partition("\r\n")
+        first, *lines = self._up_to(b"\r\n\r\n", _MOST_HEAD).decode("latin-1").split("\r\n")
         version, status = _status_of(first)
-        values = _fields_of(rest) if rest else {}
+        values = _fields_of(lines) if lines else {}
         asked = values.get("connection", "").lower()
         self._keeps_open = "keep-alive" in asked if version == "HTTP/1.0" else "close" not in asked
         return status, Headers(values)
@@ -139,10 +138,12 @@ class WireAnswer:
         if length is None:
             self._keeps_open = False
             return WireAnswer._until_closed, 0
-        told = {each.strip() for each in length.split(",")}
-        if len(told) != 1 or not length.isascii() or not (size := told.pop()).isdecimal():
+        # It may be said more than once, as a list, if each time it is the same (RFC 9110, 8.6).
+        (told, *others) = {each.strip() for each in length.split(",")} if "," in length else (length,)
+        if others or not told.isascii() or not told.isdecimal():
             raise BrokenAnswer("no length")
-        return (WireAnswer._counted, int(size)) if int(size) else (WireAnswer._nothing, 0)
+        size = int(told)
+        return (WireAnswer._counted, size) if size else (WireAnswer._nothing, 0)
 
     def _nothing(self) -> bytes:
         return b""
@@ -257,16 +258,23 @@ def _status_of(line: str) -> tuple[str, int]:
     return version, int(told[:3])
 
 
-def _fields_of(lines: str) -> dict[str, str]:
+def _fields_of(lines: list[str]) -> dict[str, str]:
     """Names in small letters and values; those with the same name form a list (RFC 9110, 5.3)."""
-    fields = _FIELDS.findall(lines)
-    if len(fields) != lines.count("\r\n") + 1:
+    try:
+        fields = dict([line.split(":", 1) for line in lines])
+    except ValueError as error:
+        raise BrokenAnswer("no header") from error
+    names = "".join(fields)
+    if "" in fields or " " in names or not names.isprintable():
         raise BrokenAnswer("no header")
-    values = {name.lower(): value.strip(" \t") for name, value in fields}
-    if len(values) == len(fields):
-        return values
+    values = {name.lower(): value.strip(" \t") for name, value in fields.items()}
+    return values if len(values) == len(lines) else _lists_of(lines)
+
+
+def _lists_of(lines: list[str]) -> dict[str, str]:
     lists: defaultdict[str, list[str]] = defaultdict(list)
-    for name, value in fields:
+    for line in lines:
+        name, value = line.split(":", 1)
         lists[name.lower()].append(value.strip(" \t"))
     return {name: ", ".join(values) for name, values in lists.items()}
 

@@ -17,7 +17,7 @@ from app.core.money import NANO
 from app.core.ports import Cache, Clock, Events, Ledger, Upstream, Vault
 from app.core.redact import fingerprint
 from app.core.refusals import refusal
-from app.services.kept import Dated, Kept
+from app.services.kept import Dated, Found, Kept
 from app.services.monitor import Monitor
 from app.services.pace import Pace
 
@@ -155,7 +155,7 @@ class Credits:
             much = since + much // 10
         self._calm = _Calm(value.name, told, min((much, *(since + each for each in room))), until)
 
-    def _is_calm(self, value: Dated, told: Figures, since: int) -> bool:
+    def _is_calm(self, value: Found, told: Figures, since: int) -> bool:
         calm = self._calm
         if calm is None or calm.figures is not told or calm.name != value.name or since > calm.most:
             return False

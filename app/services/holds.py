@@ -104,14 +104,16 @@ class Holds:
         is_last: bool = False,
     ) -> None:
         cost = _believable(reading.usage, hold)
-        state = State.SETTLED if cost is not None else State.RELEASED if unbilled else State.AMBIGUOUS
+        state, source = (State.AMBIGUOUS, None) if cost is None else (State.SETTLED, Source.ANSWER)
+        if cost is None and unbilled:
+            state, cost = State.RELEASED, 0
         self._books.close(
             hold,
             Closing(
                 attempt_id=hold.attempt_id,
                 state=state,
-                cost=cost if state is State.SETTLED else 0 if state is State.RELEASED else None,
-                source=Source.ANSWER if state is State.SETTLED else None,
+                cost=cost,
+                source=source,
                 served_model=reading.model,
                 provider=reading.provider,
                 generation_id=reading.generation_id,

@@ -32,8 +32,19 @@ class Dated:
     age_s: float
     stale: bool
     """Older than its time to live, and OpenRouter could not be asked again."""
+
+
+@frozen
+class Found:
+    """A value as it is kept."""
+
     name: str
-    """What it was kept under."""
+    """What it is kept under."""
+    fetched_at: float
+    """Seconds since 1970."""
+    body: bytes
+    looked_at: float
+    """The monotonic clock, in seconds."""
 
 
 class _Flight:
@@ -72,7 +83,7 @@ class Kept:
         self._flight: _Flight | None = None
         self._asked_at = float("-inf")
         self._failed: tuple[float, str, GatewayError] | None = None
-        self._read: tuple[float, str, float, bytes] | None = None
+        self._read: Found | None = None
 
     def get(self, *, force: bool = False, max_wait_s: float = _MAX_WAIT_S) -> Dated:
         """
@@ -97,33 +108,31 @@ class Kept:
 
     def peek(self) -> Dated | None:
         """The last good value, however old, without asking OpenRouter."""
-        name = self._name()
-        found = self._look(name)
-        return None if found is None else self._dated(name, *found)
+        found = self._look(self._name())
+        if found is None:
+            return None
+        age_s = self._clock.now() - found.fetched_at
+        # A clock that was set back would make the value immortal.
+        return Dated(found.body, found.fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s)
 
-    def at_hand(self) -> Dated | None:
+    def at_hand(self) -> Found | None:
         """The same as of up to a second ago, also if what it is kept under is another by now: for who asks often."""
         read = self._read
-        if read is None or self._clock.monotonic() - read[0] >= _LOOK_S:
-            return self.peek()
-        return self._dated(*read[1:])
+        if read is not None and self._clock.monotonic() - read.looked_at < _LOOK_S:
+            return read
+        return self._look(self._name())
 
-    def _dated(self, name: str, fetched_at: float, body: bytes) -> Dated:
-        age_s = self._clock.now() - fetched_at
-        # A clock that was set back would make the value immortal.
-        return Dated(body, fetched_at, max(age_s, 0.0), stale=not -60 < age_s < self._ttl_s, name=name)
-
-    def _look(self, name: str) -> tuple[float, bytes] | None:
+    def _look(self, name: str) -> Found | None:
         read, now = self._read, self._clock.monotonic()
-        if read is not None and read[1] == name and now - read[0] < _LOOK_S:
-            return read[2:]
+        if read is not None and read.name == name and now - read.looked_at < _LOOK_S:
+            return read
         with self._lock:
             kept = self._cache.get(name)
             if kept is None:
                 return None
             stamp, _, body = kept.partition(b"\n")
-            self._read = (now, name, int(stamp) / 1000, body)
-            return self._read[2:]
+            found = self._read = Found(name, int(stamp) / 1000, body, now)
+            return found
 
     def refresh(self) -> bool:
         """Fetch in the background unless that was done within a second, or just failed; whether it is under way."""

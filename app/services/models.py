@@ -20,7 +20,7 @@ from app.core.ports import Cache, Clock, Events
 from app.core.redact import redact
 from app.core.refusals import refusal
 from app.core.shapes import dump
-from app.services.kept import Dated, Kept
+from app.services.kept import Dated, Found, Kept
 
 _ALL = "/models"
 _KNOW_S = 3.0
@@ -119,12 +119,11 @@ class Models:
 
     def entry_of(self, model: str) -> Model | None:
         """The catalogue's entry, by the catalogue at hand, without asking anybody; None when not known."""
-        value = self.kept.at_hand()
-        entries: dict[str, Model] = {}
-        if value is not None:
+        value, decoded = self.kept.at_hand(), self._decoded
+        if value is not None and (decoded is None or decoded[0] != value.fetched_at):
             with self._lock:
                 self._decode(value)
-                entries = self._entries
+        entries = {} if value is None else self._entries
         return catalogue.entry_in(entries, model) or self._entry_elsewhere(model)
 
     def as_of(self) -> float | None:
@@ -161,6 +160,8 @@ class Models:
             return self._others.setdefault(path, self._kept(f"models:{path}", path))
 
     def _entry_elsewhere(self, model: str) -> Model | None:
+        if not self._others:
+            return None
         with self._lock:
             for path, kept in self._others.items():
                 value = kept.peek()
@@ -189,7 +190,7 @@ class Models:
         size = entry.get("context_length") if entry is not None else None
         return size if isinstance(size, int) else None
 
-    def _decode(self, value: Dated) -> list[Model]:
+    def _decode(self, value: Dated | Found) -> list[Model]:
         if self._decoded is None or self._decoded[0] != value.fetched_at:
             models = json.loads(value.body)["data"]
             self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
