@@ -16,6 +16,7 @@ class FlaskCachingStore:
     def __init__(self, app: flask.Flask, config: dict[str, object]) -> None:
         self._cache = FlaskCache(app, with_jinja2_ext=False, config=config)
         self._app = app
+        self.is_shared = config["CACHE_TYPE"] != "SimpleCache"
 
     def get(self, name: str) -> bytes | None:
         """What was last put under this name."""

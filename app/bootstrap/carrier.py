@@ -32,6 +32,8 @@ from app.workers.till import CommonTill
 class Copies:
     """The Cache port: what the keeper has in its own, as it tells."""
 
+    is_shared = True
+
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
 

@@ -62,6 +62,11 @@ class Told:
         self._cache = cache
         self._tell = tell
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether what it returns may have been put there by another process."""
+        return self._cache.is_shared
+
     def get(self, name: str) -> bytes | None:
         """What was last put under this name."""
         return self._cache.get(name)

@@ -137,7 +137,12 @@ class Upstream(Protocol):
 
 
 class Cache(Protocol):
-    """Keeps bytes by name; it may forget, and what it returns may be shared with other gateways."""
+    """Keeps bytes by name; it may forget."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether what it returns may have been put there by another process."""
+        ...
 
     def get(self, name: str) -> bytes | None:
         """What was last put under this name."""

@@ -19,9 +19,21 @@ _log = logging.getLogger("orgate.server")
 _WAITRESS_TELLS = frozenset({"date", "server"})
 """Headers that have waitress tell something else when an application gives them."""
 
+_KINDS = 64
+"""The answers of an application differ little in what their headers are called."""
+
 _OWN_KEYS = {"CONTENT_LENGTH": "CONTENT_LENGTH", "CONTENT_TYPE": "CONTENT_TYPE"}
 
 _http_date = lru_cache(2)(build_http_date)
+
+
+@lru_cache(_KINDS)
+def _spelled(names: tuple[str, ...]) -> Mapping[str, str]:
+    """The names of headers by the same in small letters; raises AssertionError for one that is the server's to say."""
+    spelled = {name.lower(): name for name in names}
+    if not spelled.keys().isdisjoint(hop_by_hop):
+        raise AssertionError(f"{', '.join(sorted(spelled.keys() & hop_by_hop))}: not for an application to say.")
+    return spelled
 
 
 class Detached(BaseException):
@@ -39,8 +51,8 @@ class Task(WSGITask):
     channel: Channel
     _is_carried = False
     _failure: Exception | None = None
-    _told: Mapping[str, str] = {}
-    """The answer's headers, by their names in small letters."""
+    _names: Mapping[str, str] = {}
+    """What the answer's headers are called, by the same in small letters."""
     _head = ""
     """The status and the headers as they are sent, but for what the server adds."""
 
@@ -97,15 +109,13 @@ class Task(WSGITask):
         if head.count("\n") != len(headers) or head.count("\r") != len(headers):
             raise ValueError("A line break in the answer's status or in one of its headers.")
         told = dict(headers)
-        told = dict(zip(map(str.lower, told), told.values(), strict=True))
-        if not told.keys().isdisjoint(hop_by_hop):
-            raise AssertionError(f"{', '.join(sorted(told.keys() & hop_by_hop))}: not for an application to say.")
-        length = told.get("content-length")
+        names = _spelled(tuple(told))
+        length = told[names["content-length"]] if "content-length" in names else None
         if length is not None and not (length.isascii() and length.isdecimal()):
             raise ValueError("A Content-Length that is no number.")
         self.content_length = None if length is None else int(length)
         self.status, self.response_headers = status, list(headers)
-        self._head, self._told = head, told
+        self._head, self._names = head, names
         self.complete = True
         return self.write
 
@@ -116,13 +126,13 @@ class Task(WSGITask):
         waitress spells and sorts each header anew, and closes the connection after every answer in chunks. It still
         does what is unusual here: HTTP/1.0, the last answer of a connection, one without a body.
         """
-        if not self._is_usual() or not self._told.keys().isdisjoint(_WAITRESS_TELLS):
+        if not self._is_usual() or not self._names.keys().isdisjoint(_WAITRESS_TELLS):
             return super().build_response_header()
         framing = ""
         if self.content_length is None:
             self.chunked_response = True
             framing = "Transfer-Encoding: chunked\r\n"
-        elif "content-length" not in self._told:
+        elif "content-length" not in self._names:
             framing = f"Content-Length: {self.content_length}\r\n"
         return f"{self._head}\r\n{framing}Date: {_http_date(int(self.start_time))}\r\n\r\n".encode("latin-1")
 

@@ -127,12 +127,17 @@ class Kept:
         if read is not None and read.name == name and now - read.looked_at < _LOOK_S:
             return read
         with self._lock:
+            read = self._read
+            if read is not None and read.name == name and not self._cache.is_shared:
+                # Nobody else puts anything there.
+                self._read = replace(read, looked_at=now)
+                return self._read
             kept = self._cache.get(name)
             if kept is None:
                 return None
             stamp, _, body = kept.partition(b"\n")
-            found = self._read = Found(name, int(stamp) / 1000, body, now)
-            return found
+            self._read = Found(name, int(stamp) / 1000, body, now)
+            return self._read
 
     def refresh(self) -> bool:
         """Fetch in the background unless that was done within a second, or just failed; whether it is under way."""

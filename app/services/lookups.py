@@ -49,6 +49,8 @@ _PERSONAL = ("creator_user_id", "user_id", "organization_id", "workspace_id")
 class _Memory:
     """A cache for one value, forgotten with whoever has it: models are many, and asked for by any name."""
 
+    is_shared = False
+
     def __init__(self) -> None:
         self._value: bytes | None = None
 

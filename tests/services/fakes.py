@@ -19,12 +19,15 @@ class FakeClock:
 
 
 class MemoryCache:
-    """A dict."""
+    """A dict, which counts how often it is looked into."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shared: bool = False) -> None:
+        self.is_shared = is_shared
         self.values: dict[str, bytes] = {}
+        self.looks = 0
 
     def get(self, name: str) -> bytes | None:
+        self.looks += 1
         return self.values.get(name)
 
     def put(self, name: str, value: bytes) -> None:

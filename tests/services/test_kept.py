@@ -166,6 +166,34 @@ def test_clock_set_back(kept: Kept, clock: FakeClock) -> None:
     assert b"value 2" == kept.get().body
 
 
+def test_own_cache(kept: Kept, clock: FakeClock) -> None:
+    """What nobody else can have changed is not read again from the cache until it is fetched anew."""
+    assert b"value 1" == kept.get().body
+    cache = kept._cache
+    assert isinstance(cache, MemoryCache)
+    before = cache.looks
+    clock.time += 5
+    assert (b"value 1", b"value 1") == (kept.get().body, getattr(kept.at_hand(), "body", None))
+    assert before == cache.looks
+
+    clock.time += 10
+    assert (b"value 2", b"value 2") == (kept.get().body, getattr(kept.at_hand(), "body", None))
+
+
+def test_shared_cache(source: Source, clock: FakeClock, events: Recorder) -> None:
+    """What another process has put into a shared cache is seen within a second, also by who asks often."""
+    cache = MemoryCache(is_shared=True)
+    ours, theirs = (
+        Kept(lambda: "thing", source.fetch, ttl_ms=10_000, cache=cache, clock=clock, events=events) for _ in range(2)
+    )
+    assert b"value 1" == ours.get().body
+    clock.time += 1
+    theirs.get(force=True)
+    clock.time += 1
+
+    assert b"value 2" == getattr(ours.at_hand(), "body", None)
+
+
 def test_broken_fetch(kept: Kept, source: Source, events: Recorder) -> None:
     """A bug in a fetch is an error for those who wait, never a hang, and is told."""
     source.fetch = lambda: 1 // 0  # type: ignore[method-assign, return-value, assignment]
