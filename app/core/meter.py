@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections import defaultdict
 from collections.abc import Callable
@@ -56,6 +55,12 @@ class Reading:
     events: int = field(default=0, compare=False)
     """How many events have come, whatever was in them."""
 
+    def twin(self) -> Reading:
+        """Another that has read the same, and reads on by itself."""
+        twin = Reading()
+        vars(twin).update(vars(self), finished=self.finished.copy())
+        return twin
+
     @property
     def whole(self) -> bool:
         """The answer came to its own end; the second finish event or a missing [DONE] does not matter."""
@@ -93,7 +98,7 @@ class StreamMeter:
         self._note = note
         self._closes_itself = closes_itself
         self._decoder = SseDecoder()
-        self._last: Frame | None = None
+        self._last: bytes | None = None
         self._frame: Frame | None = None
 
     def feed(self, chunk: bytes) -> None:
@@ -128,14 +133,15 @@ class StreamMeter:
 
         That holds until an event of another frame is read: the first one may then say again what that has changed.
         """
+        last = Frame.of(self._last) if progress == 1 and self._last is not None else None
         self._frame = None
-        if progress == 1 and self._last is not None and self._last.holds(data):
-            again = copy.deepcopy(self.reading)
+        if last is not None and last.holds(data):
+            again = self.reading.twin()
             self._note(again, event)
             again.progress -= 1
             if vars(again) == vars(self.reading) and again.error is None:
-                self._frame = self._last
-        self._last = Frame.of(data)
+                self._frame = last
+        self._last = data
 
 
 def parse(data: bytes) -> Json:
