@@ -13,7 +13,7 @@ def frozen(cls: type[_T]) -> type[_T]:
     """
     A dataclass of values, equal and hashed by what they hold.
 
-    That nobody changes one is for the type checker to see. To have Python see to it as well makes each of them three
+    That nobody changes one is for the type checker to see. To have Python see to it as well makes each of them four
     times as dear to make, and a call makes some thirty.
     """
     return dataclass(unsafe_hash=True)(cls)

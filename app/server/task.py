@@ -22,7 +22,7 @@ _WAITRESS_TELLS = frozenset({"date", "server"})
 _KINDS = 64
 """The answers of an application differ little in what their headers are called."""
 
-_OWN_KEYS = {"CONTENT_LENGTH": "CONTENT_LENGTH", "CONTENT_TYPE": "CONTENT_TYPE"}
+_OF_THE_BODY = frozenset({"CONTENT_LENGTH", "CONTENT_TYPE"})
 
 _http_date = lru_cache(2)(build_http_date)
 
@@ -44,8 +44,8 @@ class Task(WSGITask):
     """
     A request's answer, and where the pump brings what it carries of it.
 
-    It is waitress's, but for what waitress does of WSGI for every application there may be: that took a tenth of a
-    call's processor time. Whoever does less than WSGI asks for is told so here as well.
+    It is waitress's, but for the way it asks the application and words the head, one header after another: that was a
+    tenth of the interpreter's steps in a call. An application that breaks WSGI's rules is told so here as well.
     """
 
     channel: Channel
@@ -149,7 +149,6 @@ class Task(WSGITask):
     def get_environment(self) -> Any:  # WSGI's own types
         """WSGI's environment, with what the application calls when it has begun and only waits from now on."""
         asked: Any = self.request
-        told: Mapping[str, str] = asked.headers
         path = asked.path
         return {
             **self.channel.environment,
@@ -161,7 +160,11 @@ class Task(WSGITask):
             "wsgi.url_scheme": asked.url_scheme,
             "wsgi.input": asked.get_body_stream(),
             # What a proxy says of who asks is nobody's word: there is none that is trusted.
-            **{_OWN_KEYS.get(name) or f"HTTP_{name}": told[name] for name in told if name not in PROXY_HEADERS},
+            **{
+                name if name in _OF_THE_BODY else f"HTTP_{name}": value
+                for name, value in asked.headers.items()
+                if name not in PROXY_HEADERS
+            },
         }
 
     def write(self, data: bytes) -> None:
