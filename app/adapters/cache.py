@@ -13,10 +13,11 @@ class FlaskCachingStore:
     Values are plain bytes in every backend: nothing that is read back is ever unpickled into an object.
     """
 
-    def __init__(self, app: flask.Flask, config: dict[str, object]) -> None:
+    def __init__(self, app: flask.Flask, config: dict[str, object], *, is_shared: bool) -> None:
+        """`is_shared` says whether other processes use the backend that `config` names."""
         self._cache = FlaskCache(app, with_jinja2_ext=False, config=config)
         self._app = app
-        self.is_shared = config["CACHE_TYPE"] != "SimpleCache"
+        self.is_shared = is_shared
 
     def get(self, name: str) -> bytes | None:
         """What was last put under this name."""

@@ -264,8 +264,7 @@ def _fields_of(lines: list[str]) -> dict[str, str]:
         fields = dict([line.split(":", 1) for line in lines])
     except ValueError as error:
         raise BrokenAnswer("no header") from error
-    names = "".join(fields)
-    if "" in fields or " " in names or not names.isprintable():
+    if [*map(str.strip, fields)] != [*fields]:
         raise BrokenAnswer("no header")
     values = {name.lower(): value.strip(" \t") for name, value in fields.items()}
     return values if len(values) == len(lines) else _lists_of(lines)

@@ -88,7 +88,7 @@ def figures(
     tell: Callable[[str, bytes], None] | None = None,
 ) -> tuple[Credits, Models, Lookups]:
     """The balance, the catalogue and what is looked up beside them, in one cache; new catalogues are told to `tell`."""
-    cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0})
+    cache = FlaskCachingStore(app, {"CACHE_TYPE": "SimpleCache", "CACHE_DEFAULT_TIMEOUT": 0}, is_shared=False)
     credits = Credits(
         upstream=upstream,
         vault=vault,

@@ -19,7 +19,7 @@ _REFRESH_FROM = 0.8
 
 _MAX_WAIT_S = 90.0
 _LOOK_S = 1.0
-"""So long what was read from the cache is taken for what it holds: another gateway may share it."""
+"""So long what was read from the cache is taken for what it holds: another process may share it."""
 
 
 @frozen

@@ -193,10 +193,11 @@ class Models:
     def _decode(self, value: Dated | Found) -> list[Model]:
         if self._decoded is None or self._decoded[0] != value.fetched_at:
             models = json.loads(value.body)["data"]
-            self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
             self._entries = catalogue.by_name(models)
             self._claudes = claude.by_key(model["id"] for model in models)
             self._listings.clear()
+            # The last of these: who sees it needs no lock for the entries.
+            self._decoded = (value.fetched_at, catalogue.allowed(models, self._only) if self._only else models)
         return self._decoded[1]
 
     def _list(self, query: Query, value: Dated, models: list[Model], agents: Shelf) -> Listing:

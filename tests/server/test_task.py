@@ -148,7 +148,7 @@ def test_written_parts() -> None:
 
 @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
 def test_no_body(status: str) -> None:
-    """An answer without a body is followed by the next one on the same connection, and not by a length."""
+    """An answer without a body is over with its head: the app waits for nothing more, and can ask again."""
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response(status, [("X-Kept", "1")])
