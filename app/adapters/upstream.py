@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import urllib3
 from requests.utils import requote_uri
 
-from app.adapters.connections import Asked, FollowedAdapter, handover
+from app.adapters.connections import Asked, FollowedAdapter, handover, limit
 from app.adapters.failures import cancelled, mapped
 from app.adapters.spares import MOST, Pool, Spares
 from app.adapters.wire import WireAnswer
@@ -267,9 +267,9 @@ class HttpAnswer:
         self._response = response
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-        if attempt._sock is not None and attempt._sock.gettimeout() != clocks.read:
+        if attempt._sock is not None:
             with suppress(OSError):
-                attempt._sock.settimeout(clocks.read)
+                limit(attempt._sock, clocks.read)
 
     def chunks(self) -> Iterator[bytes]:
         """

@@ -61,7 +61,7 @@ def test_proxies(name: str) -> None:
         ("200 OK", [("Content-Length", "-1")]),
     ],
 )
-def test_bad_head(status: str, headers: list[tuple[str, str]], caplog: pytest.LogCaptureFixture) -> None:
+def test_bad_head(status: str, headers: list[tuple[str, str]]) -> None:
     """A head that would say something else to an app than it says here is not sent."""
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
